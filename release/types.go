@@ -21,20 +21,6 @@ type Changes struct {
 	Notes []byte // release notes, Markdown
 }
 
-// Binary is one command built for one architecture.
-type Binary struct {
-	Command string // file name of the command, as it will stand in /usr/bin
-	Arch    string // amd64 or arm64: Go and Debian agree on these names
-	Path    string // where the file is
-	SHA256  string // lower-case hexadecimal
-	Size    int64  // bytes
-}
-
-// Certified is a Binary that passed conformance and the leak check. Only a Certified can become a Package.
-type Certified struct {
-	Binary
-}
-
 // Package is one .deb on disk.
 type Package struct {
 	Name    string
