@@ -47,7 +47,7 @@ func newBuilder(ctx context.Context, repo string, v Version) (*builder, func(), 
 		return nil, nil, fmt.Errorf("cannot export commit %.12s: %w", v.Commit, err)
 	}
 	drop := func() { os.RemoveAll(dir) }
-	if err := exportCommit(ctx, repo, v.Commit, dir); err != nil {
+	if err := exportCommit(repo, v.Commit, dir); err != nil {
 		drop()
 		return nil, nil, err
 	}
@@ -89,10 +89,8 @@ func buildEnv(ctx context.Context, repo string) ([]string, error) {
 }
 
 // exportCommit writes the files of a commit to dir, as git archive gives them.
-func exportCommit(ctx context.Context, repo, commit, dir string) error {
-	cmd := exec.CommandContext(ctx, "git", "-c", "core.autocrlf=false", "archive", "--format=tar", commit)
-	cmd.Dir = repo
-	out, err := output(cmd)
+func exportCommit(repo, commit, dir string) error {
+	out, err := git{repo}.run("-c", "core.autocrlf=false", "archive", "--format=tar", commit)
 	if err != nil {
 		return fmt.Errorf("cannot export commit %.12s: %w", commit, err)
 	}
