@@ -119,6 +119,8 @@ func (p *changelogParser) take(line string, at int) error {
 	case strings.TrimSpace(line) == "":
 		p.blank()
 		return nil
+	case !p.open && strings.HasPrefix(line, "#"): // a comment between entries, such as that older ones were removed
+		return nil
 	case !p.open:
 		return p.header(line, at)
 	case strings.HasPrefix(line, " --"):

@@ -153,7 +153,7 @@ func items(details []string) []detail {
 				group, out = name, out[:len(out)-1]
 			}
 			out = append(out, detail{group, text[2:]})
-		case text != "" && len(out) > 0:
+		case strings.HasPrefix(line, "   ") && text != "" && len(out) > 0:
 			last := &out[len(out)-1]
 			last.text += " " + text
 			regroup(last, group)

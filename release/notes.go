@@ -13,18 +13,21 @@ func notes(v Version, e changelogEntry) []byte {
 	if v.Snapshot {
 		fmt.Fprintf(&b, "A snapshot of commit %s, not a release.\n\n", v.Commit)
 	}
-	group := ""
-	for _, d := range items(e.details) {
+	all := items(e.details)
+	for i, d := range all {
+		first := i == 0 || all[i-1].group != d.group
+		several := i+1 < len(all) && all[i+1].group == d.group
 		switch {
 		case d.group == "":
 			fmt.Fprintf(&b, "- %s\n", markdown(d.text))
-		case d.group != group:
+		case first && !several:
+			fmt.Fprintf(&b, "- **%s**: %s\n", markdown(d.group), markdown(d.text))
+		case first:
 			fmt.Fprintf(&b, "- **%s**\n", markdown(d.group))
 			fallthrough
 		default:
 			fmt.Fprintf(&b, "  - %s\n", markdown(d.text))
 		}
-		group = d.group
 	}
 	if v.Last != "" {
 		fmt.Fprintf(&b, "\nSince %s.\n", v.Last)
@@ -33,7 +36,7 @@ func notes(v Version, e changelogEntry) []byte {
 }
 
 // specialForm is what Markdown would take for itself inside a line. Backquotes stay: commits use them as Markdown does.
-var specialForm = regexp.MustCompile("[\\\\*_<>\\[\\]|~]")
+var specialForm = regexp.MustCompile(`[\\*_<>\[\]|~]`)
 
 // markdown writes text so that it shows as it is, outside of `code`, which is left alone.
 func markdown(text string) string {
