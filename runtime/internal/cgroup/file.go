@@ -1,0 +1,64 @@
+package cgroup
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// writeFile writes the whole value in one write(2), as cgroup files need it, to a file that exists. It never creates one
+// and follows no link. The error is an *os.PathError whose path and value a person can repeat.
+func writeFile(path, value string) error {
+	fd, err := openFile(path, syscall.O_WRONLY)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer syscall.Close(fd)
+	for {
+		_, err = syscall.Write(fd, []byte(value))
+		if err != syscall.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write %q to %s: %w", value, path, err)
+	}
+	return nil
+}
+
+func openFile(path string, flags int) (int, error) {
+	for {
+		fd, err := syscall.Open(path, flags|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0)
+		if err != syscall.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// readFile reads a cgroup file. They have no size, so it reads to the end.
+func readFile(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	return strings.TrimSpace(string(b)), err
+}
+
+// readUint reads a file with one number in it; "max" and v1's unlimited read as the highest number.
+func readUint(path string) (uint64, error) {
+	s, err := readFile(path)
+	if err != nil {
+		return 0, err
+	}
+	return parseUint(s)
+}
+
+func parseUint(s string) (uint64, error) {
+	if s == "max" || s == "-1" {
+		return ^uint64(0), nil
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("cannot read %q as a number", s)
+	}
+	return n, nil
+}

@@ -1,0 +1,147 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/berth-oci/berth/runtime/internal/host"
+)
+
+// State is what is saved of a layout: enough to find, to end and to remove what it made.
+type State struct {
+	Mode  host.CgroupMode `json:"mode"`
+	Owner string          `json:"owner"`
+	Dirs  []Dir           `json:"dirs"`
+	Unit  string          `json:"unit,omitempty"` // systemd's unit that owns the directories
+	User  bool            `json:"user,omitempty"` // of the user's systemd
+	Trust bool            `json:"trust,omitempty"`
+}
+
+// Group is the cgroup of a container that was made before.
+type Group struct {
+	state State
+	dirs  []Dir // those of state that are ours and still exist
+}
+
+// Open finds a group from its saved state. Directories that are gone, or that another owner has made anew, are not part of
+// it; a group with none left is valid and empty.
+func Open(s State) (*Group, error) {
+	g := &Group{state: s}
+	for _, d := range s.Dirs {
+		if err := safe(d); err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(d.Path); errors.Is(err, os.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return nil, fmt.Errorf("cannot open the cgroup: %w", err)
+		}
+		if s.mine(d.Path) {
+			g.dirs = append(g.dirs, d)
+		}
+	}
+	return g, nil
+}
+
+// safe refuses a saved directory that cannot be one of ours, whatever became of the state file.
+func safe(d Dir) error {
+	if !filepath.IsAbs(d.Path) || filepath.Clean(d.Path) != d.Path || !strings.HasPrefix(d.Path, d.Mountpoint+"/") {
+		return fmt.Errorf("cannot open the cgroup %q: it is not below its mount point %q", d.Path, d.Mountpoint)
+	}
+	return nil
+}
+
+// mine says whether a directory belongs to this container. Without a mark the state decides where marks cannot be expected
+// (systemd's directories, a caller without rights); elsewhere only an empty one is taken: a create that was killed between
+// making and marking leaves one.
+func (s State) mine(dir string) bool {
+	switch ownerOf(dir, s.Owner) {
+	case ours:
+		return true
+	case foreign:
+		return false
+	}
+	if s.Unit != "" || s.Trust {
+		return true
+	}
+	pids, err := procs(dir)
+	return err == nil && len(pids) == 0
+}
+
+// Dir finds the group's directory in the hierarchy that has the controller; "" is the v2 hierarchy.
+func (g *Group) Dir(controller string) (Dir, bool) { return dirOf(g.dirs, controller) }
+
+// Exists says whether any of the group's directories is left.
+func (g *Group) Exists() bool { return len(g.dirs) > 0 }
+
+// Join says where a further process of the container has to be.
+func (g *Group) Join() Join { return joinOf(g.dirs) }
+
+// Procs are the processes in the group and in groups below it, in all hierarchies, as the caller's PID namespace numbers
+// them, sorted, each once. Those of other PID namespaces that have no number here are left out.
+func (g *Group) Procs() ([]int, error) {
+	var all []int
+	for _, d := range g.dirs {
+		pids, err := procsBelow(d.Path)
+		if err != nil {
+			return nil, fmt.Errorf("cannot list the container's processes: %w", err)
+		}
+		all = append(all, pids...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+// procsBelow lists the processes of a directory and of those below it. A directory that vanishes meanwhile has none.
+func procsBelow(dir string) ([]int, error) {
+	pids, err := procs(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, sub := range subdirs(dir) {
+		more, err := procsBelow(dir + "/" + sub)
+		if err != nil {
+			return nil, err
+		}
+		pids = append(pids, more...)
+	}
+	return pids, nil
+}
+
+// procs lists the processes of one directory. cgroup.procs of a threaded v2 group cannot be read (EOPNOTSUPP): its
+// processes appear in the group above that is not threaded.
+func procs(dir string) ([]int, error) {
+	b, err := os.ReadFile(dir + "/cgroup.procs")
+	if err != nil {
+		if isGone(err) || isThreaded(err) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	var pids []int
+	for line := range strings.SplitSeq(string(b), "\n") {
+		if n, err := strconv.Atoi(line); err == nil && n > 0 {
+			pids = append(pids, n)
+		}
+	}
+	return pids, nil
+}
+
+func subdirs(dir string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}

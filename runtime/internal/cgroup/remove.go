@@ -1,0 +1,92 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Remove removes the group's directories, those that the container made inside them, and those above that were made on the
+// way and are empty now. A process that is just dying keeps its group busy for a moment (EBUSY), so each directory is tried
+// for up to two seconds altogether; what is left then is named, with the processes in it. Nobody is killed.
+func (g *Group) Remove() error {
+	deadline := time.Now().Add(2 * time.Second)
+	var failed []string
+	for _, d := range g.dirs {
+		if err := removeTree(d.Path, deadline); err != nil {
+			failed = append(failed, describeLeft(d.Path, err))
+			continue
+		}
+		removeParents(d)
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("cannot remove the container's cgroup: %s", strings.Join(failed, "; "))
+	}
+	g.dirs = nil
+	return nil
+}
+
+func describeLeft(dir string, err error) string {
+	pids, _ := procsBelow(dir)
+	if len(pids) == 0 {
+		return fmt.Sprintf("%s: %v", dir, err)
+	}
+	shown := pids[:min(len(pids), 10)]
+	return fmt.Sprintf("%s: %v: it still has %d process(es) %v", dir, err, len(pids), shown)
+}
+
+// removeTree removes a directory; a plain rmdir does in all but a few cases, so the tree is read only when it fails.
+func removeTree(dir string, deadline time.Time) error {
+	for wait := 100 * time.Microsecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		err := rmdir(dir)
+		if err == nil || isGone(err) {
+			return nil
+		}
+		if !errors.Is(err, syscall.EBUSY) && !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
+		}
+		for _, sub := range subdirs(dir) {
+			if err := removeTree(dir+"/"+sub, deadline); err != nil {
+				return err
+			}
+		}
+		if time.Now().After(deadline) {
+			return rmdir(dir)
+		}
+		time.Sleep(wait)
+	}
+}
+
+// removeParents removes directories above that carry the mark of having been made on the way, until one is in use.
+func removeParents(d Dir) {
+	for dir := path.Dir(d.Path); len(dir) > len(d.Mountpoint); dir = path.Dir(dir) {
+		if ownerOf(dir, parentMark) != ours || rmdir(dir) != nil {
+			return
+		}
+	}
+}
+
+func rmdir(dir string) error {
+	for {
+		if err := syscall.Rmdir(dir); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
+// Left lists the group's directories that exist, sorted.
+func (g *Group) Left() []string {
+	var left []string
+	for _, d := range g.dirs {
+		if procsFile, err := openFile(d.Path, syscall.O_RDONLY|syscall.O_DIRECTORY); err == nil {
+			syscall.Close(procsFile)
+			left = append(left, d.Path)
+		}
+	}
+	slices.Sort(left)
+	return left
+}
