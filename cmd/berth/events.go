@@ -1,0 +1,70 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/berth-oci/berth/runtime/container"
+)
+
+func eventsVerb() *verb {
+	interval, once := 5*time.Second, false
+	return &verb{
+		args: "ID", min: 1, max: 1, anyOrder: true, ids: true,
+		summary: "print what a container uses, again and again",
+		about:   `Each sample is one line of JSON with the fields type, id and data. It ends when the container does.`,
+		examples: []example{
+			{"berth events --stats mybox", "one sample"},
+			{"berth events --interval 1s mybox", "one each second"},
+		},
+		flags: []flag{
+			{long: "interval", value: "TIME", help: "the time between samples, as 500ms or 1m; default is 5s", set: func(v string) error {
+				d, err := time.ParseDuration(v)
+				if err != nil || d <= 0 {
+					return errors.New("no time: write a number and a unit, as 500ms, 5s or 1m")
+				}
+				interval = d
+				return nil
+			}},
+			toggle(&once, "stats", 0, "print one sample and exit"),
+		},
+		run: func(c *command, args []string) (int, error) {
+			rt, err := c.runtime()
+			if err != nil {
+				return exitError, err
+			}
+			return exitOK, watch(rt, args[0], interval, once)
+		},
+	}
+}
+
+// event is one line, of runc's shape.
+type event struct {
+	Type string `json:"type"`
+	ID   string `json:"id"`
+	Data any    `json:"data,omitempty"`
+}
+
+// watch prints samples until the container has ended, which is no error once there was one.
+func watch(rt *container.Runtime, id string, interval time.Duration, once bool) error {
+	out := json.NewEncoder(os.Stdout)
+	for first := true; ; first = false {
+		stats, err := rt.Stats(id)
+		ended := errors.Is(err, container.ErrNotRunning) || errors.Is(err, container.ErrNotExist)
+		if ended && !first {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := out.Encode(event{"stats", id, stats}); err != nil {
+			return err
+		}
+		if once {
+			return nil
+		}
+		time.Sleep(interval)
+	}
+}
