@@ -8,20 +8,21 @@ package host
 
 // Host is what a create needs to know about the machine. The zero value is a machine that offers nothing.
 type Host struct {
-	Arch      string   `json:"arch"` // GOARCH: "amd64", "arm64"
-	Kernel    Kernel   `json:"kernel"`
-	PageSize  int      `json:"pageSize"` // bytes
-	EUID      int      `json:"euid"`
-	Rootless  bool     `json:"rootless"` // not uid 0, or in a user namespace that does not map every id to itself
-	LastCap   int      `json:"lastCap"`  // the highest capability the kernel knows
-	Cgroup    Cgroup   `json:"cgroup"`
-	LSM       LSM      `json:"lsm"`
-	Seccomp   bool     `json:"seccomp"`
-	MemfdExec int      `json:"memfdNoexec"` // vm.memfd_noexec: 0 free, 1 a memfd is not executable unless asked for, 2 never
-	Features  Features `json:"features"`
+	Arch        string   `json:"arch"` // GOARCH: "amd64", "arm64"
+	Kernel      Kernel   `json:"kernel"`
+	PageSize    int      `json:"pageSize"` // bytes
+	EUID        int      `json:"euid"`
+	Rootless    bool     `json:"rootless"`  // not uid 0, or in a user namespace that does not map every id to itself
+	LastCap     int      `json:"lastCap"`   // the highest capability the kernel knows
+	Permitted   uint64   `json:"permitted"` // our own permitted capabilities; a process in a new user namespace has all there are
+	Cgroup      Cgroup   `json:"cgroup"`
+	LSM         LSM      `json:"lsm"`
+	Seccomp     bool     `json:"seccomp"`
+	MemfdNoexec int      `json:"memfdNoexec"` // vm.memfd_noexec: 0 free, 1 not executable unless asked for, 2 never executable
+	Features    Features `json:"features"`
 }
 
-// Kernel is a version, comparable by Atleast.
+// Kernel is a version, comparable by AtLeast.
 type Kernel struct {
 	Major   int    `json:"major"`
 	Minor   int    `json:"minor"`

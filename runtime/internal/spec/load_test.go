@@ -14,7 +14,7 @@ import (
 )
 
 func TestParseReadsWhatEncodingJSONReads(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.json")
+	files, err := filepath.Glob("testdata/*/config.json")
 	if err != nil || len(files) < 2 {
 		t.Fatalf("testdata holds %d configs (%v)", len(files), err)
 	}
@@ -246,7 +246,7 @@ func itoa(i int) string {
 }
 
 func FuzzLoad(f *testing.F) {
-	files, _ := filepath.Glob("testdata/*.json")
+	files, _ := filepath.Glob("testdata/*/config.json")
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -266,7 +266,7 @@ func FuzzLoad(f *testing.F) {
 }
 
 func BenchmarkParseDocker(b *testing.B) {
-	text, err := os.ReadFile("testdata/docker.json")
+	text, err := os.ReadFile("testdata/docker/config.json")
 	if err != nil {
 		b.Fatal(err)
 	}

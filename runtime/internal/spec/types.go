@@ -89,8 +89,7 @@ type Rlimit struct {
 	Soft, Hard uint64 // RlimInfinity: none
 }
 
-// Scheduler holds sched_setattr(2)'s arguments; its struct sched_attr has size 48 (or 56 with the utilisation clamps, which
-// runtime-spec gives no values for).
+// Scheduler holds sched_setattr(2)'s arguments, for a struct sched_attr of size 48 (the first version).
 type Scheduler struct {
 	Policy                    uint32
 	Flags                     uint64
@@ -133,7 +132,7 @@ type Mount struct {
 	HasIDMap     bool
 	IDMapRecurse bool // ridmap
 	UIDMappings  []IDMapping
-	GIDMappings  []IDMapping // from the mount, else the container's user namespace
+	GIDMappings  []IDMapping // from the mount, else the container's; none with HasIDMap: the joined user namespace itself
 }
 
 // Attr is a change of mount attributes (MOUNT_ATTR_…), as struct mount_attr's attr_set and attr_clr want them. A change of
