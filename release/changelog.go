@@ -212,8 +212,12 @@ func (c changelog) compose(v Version, source string, commits []commitMessage, wh
 		source: source, version: v.Debian, distribution: v.distribution(), options: "urgency=medium",
 		maintainer: signature(who), date: when,
 	}
+	older := c.entries
 	if top, ok := c.top(); ok && top.unreleased() {
-		e.options, e.details = top.options, top.details
+		e.options, e.details, older = top.options, top.details, older[1:]
+	}
+	if len(older) > 0 && !e.date.After(older[0].date) { // clocks disagree, or both are of one second: entries are in order of time
+		e.date = older[0].date.Add(time.Second).In(e.date.Location())
 	}
 	e.details = addDetails(e.details, commits)
 	if len(e.details) == 0 {

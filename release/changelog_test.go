@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -178,6 +179,20 @@ func TestAReleaseTakesTheEntryThatIsThere(t *testing.T) {
 	}
 	if want := "# ferry 1.0.0\n\n- **hull**: Paint it.\n"; string(c.Notes) != want {
 		t.Errorf("notes\n%q, want\n%q", c.Notes, want)
+	}
+}
+
+// lintian calls it an error where the newest entry is not newer than the one before.
+func TestAnEntryIsNewerThanTheOneBefore(t *testing.T) {
+	r := newRepo(t)
+	r.commitFile(changelogFile, entryText("1.0.0-1", "stable"), "ferry: sail")
+	r.tag("v1.0.0")
+	r.now = r.now.Add(-24 * time.Hour)
+	r.commit("ferry: sail with a slow clock")
+	c, err := WriteChanges(r.dir, r.version())
+	must(t, err)
+	if want := "  Sun, 22 Nov 2026 09:00:01 +0000\n"; !strings.HasSuffix(string(c.Entry), want) {
+		t.Errorf("the entry\n%s\ndoes not end in %q", c.Entry, want)
 	}
 }
 
