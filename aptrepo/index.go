@@ -115,7 +115,8 @@ func gzipBytes(data []byte) ([]byte, error) {
 
 func xzBytes(data []byte) ([]byte, error) {
 	var out bytes.Buffer
-	w, err := xz.WriterConfig{CheckSum: xz.CRC32}.NewWriter(&out) // CRC32 is what every decoder knows
+	// CRC32 is what every decoder knows; a dictionary larger than the data only costs.
+	w, err := xz.WriterConfig{CheckSum: xz.CRC32, DictCap: min(max(len(data), 1<<16), 8<<20)}.NewWriter(&out)
 	if err != nil {
 		return nil, err
 	}

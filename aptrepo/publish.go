@@ -125,11 +125,14 @@ func sumAt(src Source, path string) (has bool, sum string, err error) {
 		return false, "", err
 	}
 	defer r.Close()
+	sum, _, err = digest(r)
+	return true, sum, err
+}
+
+func digest(r io.Reader) (sum string, size int64, err error) {
 	h := sha256.New()
-	if _, err := io.Copy(h, r); err != nil {
-		return false, "", err
-	}
-	return true, hex.EncodeToString(h.Sum(nil)), nil
+	size, err = io.Copy(h, r)
+	return hex.EncodeToString(h.Sum(nil)), size, err
 }
 
 // stage stores one file, checking on the way that a local file still has the

@@ -21,8 +21,14 @@ type Published struct {
 	Past     []Generation // superseded ones, the newest first
 
 	codename string
-	base     string   // SHA256 of InRelease, or ""
-	byHash   []string // every by-hash file there is, where the source can list
+	base     string // SHA256 of InRelease, or ""
+	history  history
+
+	// What only a source that can list tells: every by-hash file there is, and
+	// the pool files that other suites name. Without the latter (shared nil)
+	// nothing is ever removed from the pool.
+	byHash []string
+	shared map[string]bool
 }
 
 // Generation is one set of indices that clients may still hold.
@@ -32,6 +38,15 @@ type Generation struct {
 	Sums       []Sum     `json:"sums"`       // its indices
 
 	packages []Package
+}
+
+// history is what historyPath holds.
+type history struct {
+	Generations []Generation `json:"generations"`
+
+	// Removed lists the pool files that no kept generation names any more. A
+	// publish that was cut short may have left them; the next one looks.
+	Removed []string `json:"removed"`
 }
 
 // historyPath is the file, relative to the suite's folder, that records past
@@ -185,11 +200,10 @@ func (p *Published) readPast(src Source) error {
 	if err != nil {
 		return err
 	}
-	var past []Generation
-	if err := json.Unmarshal(data, &past); err != nil {
+	if err := json.Unmarshal(data, &p.history); err != nil {
 		return fmt.Errorf("%s: %w", p.path(historyPath), err)
 	}
-	for _, g := range past {
+	for _, g := range p.history.Generations {
 		if g.packages, err = p.readIndices(src, g.Sums); err == nil {
 			p.Past = append(p.Past, g)
 		}
@@ -202,16 +216,40 @@ func (p *Published) list(src Source) error {
 	if !ok {
 		return nil
 	}
-	files, err := l.List("dists/" + p.codename)
+	files, err := l.List("dists")
 	if err != nil {
 		return fmt.Errorf("cannot list the repository at %s: %w", src, err)
 	}
+	p.shared = make(map[string]bool)
 	for _, f := range files {
-		if strings.Contains(f, "/by-hash/SHA256/") {
+		suite, name, _ := strings.Cut(strings.TrimPrefix(f, "dists/"), "/")
+		switch {
+		case suite == p.codename && strings.Contains(f, "/by-hash/SHA256/"):
 			p.byHash = append(p.byHash, f)
+		case suite != p.codename && name == "InRelease":
+			p.share(src, suite)
 		}
 	}
 	return nil
+}
+
+// share notes what another suite of the same pool names. One that cannot be
+// read might name anything.
+func (p *Published) share(src Source, suite string) {
+	other := &Published{codename: suite}
+	message, err := readAll(src, other.path("InRelease"))
+	if err == nil {
+		err = other.read(src, message, nil)
+	}
+	if err != nil {
+		p.shared = nil
+	}
+	if p.shared == nil {
+		return
+	}
+	for _, path := range other.pool() {
+		p.shared[path] = true
+	}
 }
 
 // Add returns the packages there are once more have been added. A package

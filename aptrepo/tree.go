@@ -55,10 +55,19 @@ func Build(c Config, prev *Published, packages []Package, key signing.Signer, at
 	t := &Tree{Packages: packages, base: prev.base}
 	t.addPool()
 	t.addChangelogs()
-	sums, err := t.addIndices(&c, prev, at)
+	indices, err := t.indices(&c)
 	if err != nil {
 		return nil, err
 	}
+	t.Past = prev.past(sumsOf(indices), at)
+	record, gone := t.history(prev, sumsOf(indices))
+	ledger, err := record.file()
+	if err != nil {
+		return nil, err
+	}
+	indices = append(indices, ledger)
+	sums := sumsOf(indices)
+	t.addIndices(prev, indices)
 	if err := t.addDownloads(&c, key); err != nil {
 		return nil, err
 	}
@@ -66,7 +75,7 @@ func Build(c Config, prev *Published, packages []Package, key signing.Signer, at
 	if err := t.addRelease(key, at); err != nil {
 		return nil, err
 	}
-	t.Remove = t.unreachable(prev)
+	t.Remove = append(gone, t.orphans(prev)...)
 	return t, nil
 }
 
@@ -153,10 +162,9 @@ func (t *Tree) addChangelogs() {
 	}
 }
 
-// addIndices adds every index, by hash first, and returns their sums.
-func (t *Tree) addIndices(c *Config, prev *Published, at time.Time) ([]Sum, error) {
-	var plain []File
-	var sums []Sum
+// indices makes every Packages file in every form.
+func (t *Tree) indices(c *Config) ([]File, error) {
+	var all []File
 	for _, component := range c.Components {
 		for _, arch := range c.Architectures {
 			path := component + "/binary-" + arch + "/Packages"
@@ -164,26 +172,29 @@ func (t *Tree) addIndices(c *Config, prev *Published, at time.Time) ([]Sum, erro
 			if err != nil {
 				return nil, err
 			}
-			plain = append(plain, files...)
+			all = append(all, files...)
 		}
 	}
-	for _, f := range plain {
+	return all, nil
+}
+
+func sumsOf(files []File) []Sum {
+	var sums []Sum
+	for _, f := range files {
 		sums = append(sums, Sum{f.Path, f.Size, f.SHA256})
 	}
-	t.Past = prev.past(sums, at)
-	history, err := historyFile(t.Past)
-	if err != nil {
-		return nil, err
+	return sums
+}
+
+// addIndices adds the files by hash, which nobody asks for yet, and then under
+// their plain paths, which only clients without by-hash read.
+func (t *Tree) addIndices(prev *Published, files []File) {
+	for i, s := range sumsOf(files) {
+		t.add(prev.path(s.byHash()), files[i].Data)
 	}
-	plain = append(plain, history)
-	sums = append(sums, Sum{history.Path, history.Size, history.SHA256})
-	for i, f := range plain {
-		t.add(prev.path(sums[i].byHash()), f.Data)
-	}
-	for _, f := range plain {
+	for _, f := range files {
 		t.add(prev.path(f.Path), f.Data)
 	}
-	return sums, nil
 }
 
 func compressed(path string, data []byte) ([]File, error) {
@@ -226,11 +237,31 @@ func sameSums(a, b []Sum) bool {
 	return sumLines(a) == sumLines(b)
 }
 
-func historyFile(past []Generation) (File, error) {
-	if past == nil {
-		past = []Generation{}
+// history returns the record to publish and the pool files to remove. The same
+// indices keep the same record, so that a rerun writes the same bytes.
+func (t *Tree) history(prev *Published, sums []Sum) (next history, gone []string) {
+	named := make(map[string]bool)
+	for _, path := range (&Published{Packages: t.Packages, Past: t.Past}).pool() {
+		named[path] = true
 	}
-	data, err := json.MarshalIndent(past, "", " ")
+	if prev.shared != nil {
+		for _, path := range append(prev.pool(), prev.history.Removed...) {
+			if !named[path] && !prev.shared[path] && strings.HasPrefix(path, "pool/") && cleanPath(path) {
+				gone = append(gone, path)
+			}
+		}
+	}
+	slices.Sort(gone)
+	gone = slices.Compact(gone)
+	if prev.Release != nil && sameSums(prev.Release.indices(), sums) {
+		return prev.history, gone
+	}
+	return history{Generations: t.Past, Removed: gone}, gone
+}
+
+func (h history) file() (File, error) {
+	h.Generations, h.Removed = append([]Generation{}, h.Generations...), append([]string{}, h.Removed...)
+	data, err := json.MarshalIndent(h, "", " ")
 	if err != nil {
 		return File{}, fmt.Errorf("cannot write %s: %w", historyPath, err)
 	}
@@ -292,33 +323,24 @@ func (t *Tree) addRelease(key signing.Signer, at time.Time) error {
 // InRelease returns the path and the bytes of the file that is published last.
 func (t *Tree) InRelease() File { return t.Files[len(t.Files)-1] }
 
-// unreachable lists what prev had and neither this tree nor a kept generation
-// refers to, and by-hash files that a publish cut short left behind.
-func (t *Tree) unreachable(prev *Published) []string {
-	reachable := make(map[string]bool)
-	for _, f := range t.Files {
-		reachable[f.Path] = true
-	}
-	mark := func(sums []Sum, packages []Package) {
+// orphans lists the by-hash files that no kept generation has: those of
+// forgotten ones, and what a publish cut short left behind.
+func (t *Tree) orphans(prev *Published) []string {
+	named := make(map[string]bool)
+	for _, sums := range append([][]Sum{t.Release.Sums}, generationSums(t.Past)...) {
 		for _, s := range sums {
-			reachable[prev.path(s.byHash())] = true
-		}
-		for _, p := range packages {
-			reachable[p.Filename] = true
+			named[prev.path(s.byHash())] = true
 		}
 	}
-	mark(t.Release.Sums, t.Packages)
-	for _, g := range t.Past {
-		mark(g.Sums, g.packages)
+	return slices.DeleteFunc(slices.Clone(prev.byHash), func(path string) bool { return named[path] })
+}
+
+func generationSums(past []Generation) [][]Sum {
+	var all [][]Sum
+	for _, g := range past {
+		all = append(all, g.Sums)
 	}
-	var gone []string
-	for _, path := range append(prev.pool(), prev.byHash...) {
-		if !reachable[path] {
-			gone = append(gone, path)
-		}
-	}
-	slices.Sort(gone)
-	return slices.Compact(gone)
+	return all
 }
 
 // pool lists every pool file that the published indices, now and past, name.

@@ -105,6 +105,9 @@ func verifyOne(keys openpgp.EntityList, data []byte, p *packet.OpaquePacket, now
 	if weakHash(sig.Hash) {
 		return "", true, fmt.Errorf("cannot accept the signature by key %016X: it uses SHA-1 or weaker", *sig.IssuerKeyId)
 	}
+	if sig.CreationTime.After(now) {
+		return "", true, fmt.Errorf("the signature by key %016X was made in the future, at %s: correct the clock, or wait", *sig.IssuerKeyId, stamp(sig.CreationTime))
+	}
 	_, entity, err := openpgp.VerifyDetachedSignature(keys, bytes.NewReader(data), bytes.NewReader(serialize([]*packet.OpaquePacket{p})), config(now))
 	if err != nil {
 		return "", true, fmt.Errorf("bad signature by key %016X: %w", *sig.IssuerKeyId, err)
