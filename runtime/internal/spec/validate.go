@@ -101,6 +101,9 @@ func Validate(raw *specs.Spec, h host.Host) []Finding {
 	c.hooks()
 	c.annotations()
 	c.platformLinux()
+	for _, f := range Unsupported(raw, Supported) {
+		c.add(f)
+	}
 	return c.result()
 }
 
