@@ -11,7 +11,7 @@ import (
 
 	"github.com/berth-oci/berth/aptrepo"
 	"github.com/berth-oci/berth/aptrepo/aptroot"
-	"github.com/berth-oci/berth/aptrepo/internal/debtest"
+	"github.com/berth-oci/berth/aptrepo/debtest"
 	"github.com/berth-oci/berth/signing"
 )
 

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/berth-oci/berth/aptrepo"
-	"github.com/berth-oci/berth/aptrepo/internal/debtest"
+	"github.com/berth-oci/berth/aptrepo/debtest"
 )
 
 func TestThePublisherRefusesWhatWouldHurtClients(t *testing.T) {

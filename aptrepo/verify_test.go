@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/berth-oci/berth/aptrepo"
-	"github.com/berth-oci/berth/aptrepo/internal/debtest"
+	"github.com/berth-oci/berth/aptrepo/debtest"
 	"github.com/berth-oci/berth/signing"
 )
 
