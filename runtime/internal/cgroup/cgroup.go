@@ -15,6 +15,7 @@ package cgroup
 
 import (
 	"fmt"
+	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -28,6 +29,8 @@ type Request struct {
 	CgroupsPath string // linux.cgroupsPath as written, empty: chosen from ID
 	Systemd     bool   // CgroupsPath is slice:prefix:name and systemd makes the group
 	Resources   *specs.LinuxResources
+	Delegate    bool // the v2 group becomes DelegateUID's: the container has a new cgroup namespace and a writable cgroup mount
+	DelegateUID int  // the container's process.user.uid, as the host numbers it
 	Host        Host
 }
 
@@ -86,8 +89,17 @@ func Decide(r Request) (Layout, error) {
 		l.Making = append(l.Making, making(h, dir, r.Host.Rootless && p.chosen)...)
 	}
 	l.noFork = noFork(r.Resources)
+	l.Making = append(l.Making, delegation(l, r)...)
 	l.Settings, l.Warnings, err = settings(r.Resources, l.Dirs, r.Host, fresh)
 	return l, err
+}
+
+// delegation gives the v2 group away (config-linux.md "Cgroup ownership"); v1's never is, and neither is hybrid's.
+func delegation(l Layout, r Request) []Op {
+	if d, ok := l.Dir(""); ok && r.Delegate && l.Mode == host.CgroupV2 && !l.rootless {
+		return []Op{{Kind: Chown, Path: d.Path, Value: strconv.Itoa(r.DelegateUID), Why: "the container may divide its own group"}}
+	}
+	return nil
 }
 
 func noFork(r *specs.LinuxResources) bool {

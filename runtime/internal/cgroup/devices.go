@@ -270,6 +270,10 @@ func (lo *lowering) devicesV1(d Dir, rules []Rule) {
 		lo.err = firstError(lo.err, err)
 		return
 	}
+	if lo.when == update {
+		lo.ops = append(lo.ops, Op{Kind: Relist, Path: d.Path, Field: resourcesPath + "devices", Rules: rules})
+		return
+	}
 	base, except := "devices.deny", "devices.allow"
 	if l.allow {
 		base, except = except, base

@@ -133,15 +133,26 @@ func procs(dir string) ([]int, error) {
 }
 
 func subdirs(dir string) []string {
-	entries, err := os.ReadDir(dir)
+	list, err := os.ReadDir(dir)
 	if err != nil {
 		return nil
 	}
 	var names []string
-	for _, e := range entries {
+	for _, e := range list {
 		if e.IsDir() {
 			names = append(names, e.Name())
 		}
 	}
+	return names
+}
+
+// entries are the names in a directory; none where it is gone.
+func entries(dir string) []string {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(-1)
 	return names
 }
