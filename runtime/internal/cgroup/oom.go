@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/berth-oci/berth/runtime/internal/kernel"
 )
@@ -36,7 +37,32 @@ func (g *Group) OOM(stop <-chan struct{}, notify func(kills uint64)) error {
 		case <-done:
 		}
 	}()
-	return watch(d, wait, notify)
+	return watch(d, patient(file, wait), notify)
+}
+
+// patient says after how long, at the most, the next look at the counter is due. v1 signals before the kill, v2 after it,
+// so after an event the counter is looked at again a few times before the next event is waited for without end.
+func patient(file *os.File, wait func() error) func() error {
+	next := time.Duration(0)
+	return func() error {
+		due := time.Time{}
+		if next > time.Second {
+			next = 0
+		}
+		if next > 0 {
+			due = time.Now().Add(next)
+		}
+		if file.SetReadDeadline(due) != nil {
+			return os.ErrClosed // the only reason, with a descriptor that can be polled
+		}
+		err := wait()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			next *= 2
+			return nil
+		}
+		next = 5 * time.Millisecond
+		return err
+	}
 }
 
 // watch turns events into notices. Events are hints alone: the counter decides.
