@@ -108,12 +108,12 @@ func TestPidsLimitZeroLetsTheFirstProcessJoinAndNoOther(t *testing.T) {
 }
 
 func TestCPUQuotaHoldsWithinTenPercent(t *testing.T) {
-	const quota, period = 10000, 50000 // a fifth of one CPU
+	const quota, period = 4000, 20000 // a fifth of one CPU
 	_, g := made(t, &specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: ptr[int64](quota), Period: ptr[uint64](period)}})
 	cmd := inside(t, g, "while :; do :; done")
-	waitFor(t, "twenty throttled periods", func() bool {
+	waitFor(t, "ten throttled periods", func() bool {
 		s, err := g.Stats()
-		return err == nil && s.CPU.Throttling.ThrottledPeriods >= 20
+		return err == nil && s.CPU.Throttling.ThrottledPeriods >= 10
 	})
 	s, err := g.Stats()
 	if err != nil {
