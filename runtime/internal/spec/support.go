@@ -32,7 +32,7 @@ var Supported = Support{
 	RdtMonitoring: false,
 	MemoryPolicy:  true,
 	NetDevices:    false,
-	IDMap:         false,
+	IDMap:         true,
 	CgroupV1:      true,
 	CgroupV2:      true,
 	Systemd:       true,
