@@ -1,13 +1,11 @@
 package container
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/berth-oci/berth/runtime/internal/cgroup"
@@ -183,26 +181,4 @@ func listenFDs() int {
 		return 0
 	}
 	return n
-}
-
-// home finds the user's home directory in the image's passwd file; "/" if it has none, as runc does. The file is opened
-// below the root filesystem and read to a bound, whatever it is.
-func home(root string, uid uint32) string {
-	fd, err := kernel.OpenInRoot(root, "etc/passwd", syscall.O_RDONLY|syscall.O_NONBLOCK)
-	if err != nil {
-		return "/"
-	}
-	f := os.NewFile(uintptr(fd), "passwd")
-	defer f.Close()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return "/"
-	}
-	id := strconv.FormatUint(uint64(uid), 10)
-	lines := bufio.NewScanner(f)
-	for n := 0; n < 100000 && lines.Scan(); n++ {
-		if field := strings.Split(lines.Text(), ":"); len(field) >= 6 && field[2] == id && strings.HasPrefix(field[5], "/") {
-			return field[5]
-		}
-	}
-	return "/"
 }

@@ -3,8 +3,6 @@ package container
 import (
 	"errors"
 	"fmt"
-	"os/user"
-	"strconv"
 
 	"github.com/berth-oci/berth/runtime/internal/cgroup"
 	"github.com/berth-oci/berth/runtime/internal/store"
@@ -49,17 +47,6 @@ func stateOf(s store.State) (State, error) {
 		o.Pid = 0
 	}
 	return o, nil
-}
-
-func owner(uid uint32) string {
-	if uid == 0 {
-		return "root" // no file to read for the most frequent answer
-	}
-	id := strconv.FormatUint(uint64(uid), 10)
-	if u, err := user.LookupId(id); err == nil {
-		return u.Username
-	}
-	return id
 }
 
 func frozen(s store.State) bool {
