@@ -182,3 +182,34 @@ func newer(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+// resign signs what is published anew with another signer.
+func (r *repo) resign(key signing.Signer) {
+	r.t.Helper()
+	r.at = r.at.Add(time.Minute)
+	tree, err := aptrepo.Refresh(r.read(), key, r.at, 7)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.write(tree)
+}
+
+func TestARotationIsAcceptedByClientsOfEitherKey(t *testing.T) {
+	r := newRepo(t)
+	r.publish(debtest.Deb{Name: "hello", Version: "1.0-1"})
+	young, err := signing.Generate("New", "new@example.org", r.at, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both, err := signing.Join(r.key, young)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.resign(both)
+	for _, key := range []*signing.Key{r.key, young} {
+		r.key = key
+		root := r.apt("file:" + r.dir)
+		must(t)(root.Update())
+		must(t)(root.Install("hello"))
+	}
+}
