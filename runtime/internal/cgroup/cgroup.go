@@ -124,21 +124,18 @@ func making(h Hierarchy, d Dir, optional bool) []Op {
 //
 // With pids.limit 0 the kernel refuses a clone into the group (EAGAIN) but not a move; then the v2 group's cgroup.procs is
 // among Tasks.
-func (l Layout) Join() Join {
-	j := joinOf(l.Dirs)
-	if d, ok := l.Dir("pids"); l.noFork && ok && d.Version == 2 {
-		j.CloneInto, j.Tasks = "", append(j.Tasks, d.Path+"/cgroup.procs")
-	}
-	return j
-}
+func (l Layout) Join() Join { return joinOf(l.Dirs, l.noFork) }
 
-func joinOf(dirs []Dir) Join {
+func joinOf(dirs []Dir, noFork bool) Join {
 	var j Join
 	for _, d := range dirs {
-		if d.Version == 2 {
-			j.CloneInto = d.Path
-		} else {
+		switch {
+		case d.Version == 1:
 			j.Tasks = append(j.Tasks, d.Path+"/tasks")
+		case noFork && contains(d.Controllers, "pids"):
+			j.Tasks = append(j.Tasks, d.Path+"/cgroup.procs")
+		default:
+			j.CloneInto = d.Path
 		}
 	}
 	return j

@@ -34,14 +34,17 @@ type Mount struct {
 //	v2, no namespace    a cgroup2 mount: all groups of the machine, as runc shows them; a rootless caller, whose container
 //	                    could write to its user's other groups (CVE-2023-25809), gets its own group alone and read-only
 //	v1, hybrid          a tmpfs with one directory for each hierarchy, named as on the host: with a namespace a mount of the
-//	                    hierarchy, else a bind of the container's own group; links for the single names of "cpu,cpuacct"
+//	                    hierarchy, else a bind of the container's own group (read-only for a rootless caller); links for
+//	                    the single names of "cpu,cpuacct"
 func (l Layout) ContainerMounts(destination string, cgroupns bool) []Mount {
 	if len(l.Dirs) == 1 && l.Dirs[0].Version == 2 {
 		return []Mount{l.unifiedMount(l.Dirs[0], destination, cgroupns)}
 	}
 	ms := []Mount{{Kind: MountTmpfs, Source: "cgroup", Target: destination, Type: "tmpfs", Data: "mode=755"}}
 	for _, d := range l.Dirs {
-		ms = append(ms, hierarchyMount(d, destination, cgroupns))
+		m := hierarchyMount(d, destination, cgroupns)
+		m.ReadOnly = l.rootless && !cgroupns
+		ms = append(ms, m)
 		ms = append(ms, links(d, destination)...)
 	}
 	return ms

@@ -37,17 +37,27 @@ func (g *Group) OOM(stop <-chan struct{}, notify func(kills uint64)) error {
 		case <-done:
 		}
 	}()
-	return watch(d, patient(file, wait), notify)
+	return watch(d, patient(d, file, wait), notify)
+}
+
+// longest is for how long no look is due. v1 signals the end of a group and a v2 group says when it empties, but nothing
+// says when an empty v2 group is removed.
+func longest(d Dir) time.Duration {
+	r := reader{dir: d.Path}
+	if d.Version == 2 && r.table("cgroup.events")["populated"] == 0 {
+		return 200 * time.Millisecond
+	}
+	return 0
 }
 
 // patient says after how long, at the most, the next look at the counter is due. v1 signals before the kill, v2 after it,
 // so after an event the counter is looked at again a few times before the next event is waited for without end.
-func patient(file *os.File, wait func() error) func() error {
+func patient(d Dir, file *os.File, wait func() error) func() error {
 	next := time.Duration(0)
 	return func() error {
 		due := time.Time{}
-		if next > time.Second {
-			next = 0
+		if next > time.Second || next == 0 {
+			next = longest(d)
 		}
 		if next > 0 {
 			due = time.Now().Add(next)
