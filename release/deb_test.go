@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -439,6 +440,56 @@ func TestManualPageIsClean(t *testing.T) {
 	cmd := exec.Command("groff", "-mandoc", "-ww", "-Tutf8", "-z", "debian/berth.1")
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("groff: %v\n%s", err, out)
+	}
+}
+
+// TestManualPageTellsOfEveryVerbAndOption holds the page against the command's own help: each option in the section of its verb,
+// or in that of create, which run and plan refer to.
+func TestManualPageTellsOfEveryVerbAndOption(t *testing.T) {
+	text, err := os.ReadFile("debian/berth.1")
+	must(t, err)
+	berth := filepath.Join(t.TempDir(), "berth")
+	run(t, "..", "go", "build", "-o", berth, "./cmd/berth")
+	type options []struct{ Long, Short string }
+	var help struct {
+		Options options
+		Verbs   []struct {
+			Name    string
+			Options options
+		}
+	}
+	must(t, json.Unmarshal([]byte(run(t, ".", berth, "help", "--json")), &help))
+	if len(help.Verbs) < 10 || len(help.Options) < 5 {
+		t.Fatalf("the help names %d verbs and %d options", len(help.Verbs), len(help.Options))
+	}
+	sections := map[string]string{}
+	for section := range strings.SplitSeq(string(text), "\n.Ss ") {
+		title, body, _ := strings.Cut(section, "\n")
+		for name := range strings.SplitSeq(title, " , ") {
+			sections[name] = body
+		}
+	}
+	check := func(section string, all options) {
+		body, told := sections[section]
+		if !told {
+			t.Errorf("the page has no section %q", section)
+		}
+		if strings.Contains(body, "options of\n.Cm create") || strings.Contains(body, "As for\n.Cm create") {
+			body += sections["create"]
+		}
+		for _, o := range all {
+			form := `(?m)^\.It (.*, )?(Fl )?-` + o.Long + `( |$)`
+			if o.Short != "" {
+				form = `(?m)^\.It Fl ` + o.Short + ` , (Fl )?-` + o.Long + `( |$)`
+			}
+			if o.Long != "help" && !regexp.MustCompile(form).MatchString(body) {
+				t.Errorf("the section %s does not tell of -%s --%s", section, o.Short, o.Long)
+			}
+		}
+	}
+	check("Options before the verb", help.Options)
+	for _, verb := range help.Verbs {
+		check(verb.Name, verb.Options)
 	}
 }
 
