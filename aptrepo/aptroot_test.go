@@ -38,6 +38,16 @@ func newRepo(t *testing.T) *repo {
 	}}
 }
 
+// resetKey makes a key as old as the repository's clock.
+func (r *repo) resetKey() {
+	r.t.Helper()
+	key, err := signing.Generate("Example Archive", "archive@example.org", r.at, 0)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.key = key
+}
+
 func (r *repo) read() *aptrepo.Published {
 	r.t.Helper()
 	prev, err := aptrepo.Read(aptrepo.Directory(r.dir), r.config.Codename, r.key.Public())
@@ -149,7 +159,7 @@ func TestAptInstallsAndUpgradesWithoutAWarning(t *testing.T) {
 	for _, scheme := range []string{"file", "http"} {
 		t.Run(scheme, func(t *testing.T) {
 			r := newRepo(t)
-			r.publish(debtest.Deb{Name: "hello", Version: "1.0-1", Compression: "xz"}, debtest.Deb{Name: "hello-doc", Version: "1.0-1", Arch: "all"},
+			r.publish(debtest.Deb{Name: "hello", Version: "1.0~rc1+dfsg-1", Compression: "xz"}, debtest.Deb{Name: "hello-doc", Version: "1.0-1", Arch: "all"},
 				debtest.Deb{Name: "hello", Version: "1.0-1", Arch: "arm64"})
 			url := "file:" + r.dir
 			if scheme == "http" {
@@ -158,7 +168,7 @@ func TestAptInstallsAndUpgradesWithoutAWarning(t *testing.T) {
 			root := r.apt(url)
 			must(t)(root.Update())
 			must(t)(root.Install("hello", "hello-doc"))
-			wantVersion(t, root, "hello", "1.0-1")
+			wantVersion(t, root, "hello", "1.0~rc1+dfsg-1")
 			wantVersion(t, root, "hello-doc", "1.0-1")
 			r.publish(debtest.Deb{Name: "hello", Version: "1.1-1", Compression: "zst"})
 			newer(t, filepath.Join(r.dir, "dists/stable/InRelease"))
