@@ -223,3 +223,28 @@ func TestARotationIsAcceptedByClientsOfEitherKey(t *testing.T) {
 		must(t)(root.Install("hello"))
 	}
 }
+
+func TestAptInstallsAnotherArchitectureWithAssumedDependencies(t *testing.T) {
+	r := newRepo(t)
+	r.publish(debtest.Deb{Name: "hello", Version: "1.0-1", Arch: "arm64", Fields: "Depends: base-of-all (>= 2)\n",
+		Postinst: "#!/bin/sh\nset -e\ntest -n \"$DPKG_ROOT\"\ntouch \"$DPKG_ROOT/configured\"\n"})
+	if err := aptroot.Available(); err != nil {
+		t.Skip(err)
+	}
+	root, err := aptroot.New(t.TempDir(), "arm64", r.source("file:"+r.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t)(root.Update())
+	if result, err := root.Install("hello"); err == nil {
+		t.Fatalf("apt installs without the dependency:\n%s", result.Output)
+	}
+	if err := root.Assume("base-of-all=2.1"); err != nil {
+		t.Fatal(err)
+	}
+	must(t)(root.Install("hello"))
+	wantVersion(t, root, "hello", "1.0-1")
+	if _, err := os.Stat(root.Installed("configured")); err != nil {
+		t.Errorf("the maintainer script did not act on the isolated root: %v", err)
+	}
+}
