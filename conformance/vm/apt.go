@@ -32,11 +32,7 @@ func (a archive) name() string { return a.suite + "-" + a.arch }
 func Package(ctx context.Context, suite, arch, name string) (string, error) {
 	a := archive{suite, arch}
 	return cached(filepath.Join("packages", a.name(), name), func(dir string) error {
-		debs, err := a.download(ctx, name)
-		if err != nil {
-			return err
-		}
-		return extract(ctx, debs, dir)
+		return a.download(ctx, name, func(debs []string) error { return extract(ctx, debs, dir) })
 	})
 }
 
@@ -46,14 +42,10 @@ func Tree(ctx context.Context, suite, arch string, names ...string) (string, err
 	a := archive{suite, arch}
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
 	return cached(filepath.Join("trees", a.name(), strings.Join(names, "+")), func(dir string) error {
-		debs, err := a.closure(ctx, names)
-		if err != nil {
-			return err
-		}
 		if err := mergeUsr(dir); err != nil {
 			return err
 		}
-		return extract(ctx, debs, dir)
+		return a.closure(ctx, names, func(debs []string) error { return extract(ctx, debs, dir) })
 	})
 }
 
@@ -92,53 +84,63 @@ func extract(ctx context.Context, debs []string, dir string) error {
 	return nil
 }
 
-// download fetches single packages and returns the paths of their files.
-func (a archive) download(ctx context.Context, names ...string) ([]string, error) {
-	return a.fetch(ctx, append([]string{"download"}, names...), names)
+// download fetches one package and hands its file to use.
+func (a archive) download(ctx context.Context, name string, use func(debs []string) error) error {
+	return a.fetch(ctx, []string{"download", name}, []string{name}, use)
 }
 
-// closure fetches packages and what they depend on.
-func (a archive) closure(ctx context.Context, names []string) ([]string, error) {
+// closure fetches packages and what they depend on, and hands their files to use.
+func (a archive) closure(ctx context.Context, names []string, use func(debs []string) error) error {
 	args := []string{"install", "--yes", "--no-install-recommends", "--download-only"}
-	return a.fetch(ctx, append(args, names...), names)
+	return a.fetch(ctx, append(args, names...), names, use)
 }
 
-// fetch runs apt-get in an empty directory and returns the packages that it brought. Lists that have gone stale name
-// packages that the archive no longer holds: then, and only then, they are brought up to date.
-func (a archive) fetch(ctx context.Context, args, names []string) ([]string, error) {
+// fetch runs apt-get in a new directory, hands the packages that it brought to use, and removes the directory. Lists
+// that have gone stale name packages that the archive no longer holds: then, and only then, they are brought up to date.
+func (a archive) fetch(ctx context.Context, args, names []string, use func(debs []string) error) error {
 	root, fresh, err := a.root(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	out, err := os.MkdirTemp(root, "fetch-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(out)
+	if err := os.Mkdir(filepath.Join(out, "partial"), 0o755); err != nil {
+		return err
+	}
+	err = a.apt(ctx, root, out, args...)
+	if err != nil && !fresh && ctx.Err() == nil {
+		if err = a.refresh(ctx, root); err == nil {
+			err = a.apt(ctx, root, out, args...)
+		}
+	}
+	if err != nil {
+		return &Unavailable{What: fmt.Sprintf("Debian package %s of %s %s", strings.Join(names, ", "), a.suite, a.arch), Err: err}
+	}
+	debs, err := filepath.Glob(filepath.Join(out, "*.deb"))
+	if err != nil {
+		return err
+	}
+	return use(debs)
+}
+
+// refresh brings the lists up to date while no other process does.
+func (a archive) refresh(ctx context.Context, root string) error {
 	unlock, err := lock(root)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer unlock()
-	out := filepath.Join(root, "fetched")
-	for {
-		if err := remake(filepath.Join(out, "partial")); err != nil {
-			return nil, err
-		}
-		err := a.apt(ctx, root, out, args...)
-		if err == nil {
-			return filepath.Glob(filepath.Join(out, "*.deb"))
-		}
-		if fresh || ctx.Err() != nil {
-			return nil, &Unavailable{What: fmt.Sprintf("Debian package %s of %s %s", strings.Join(names, ", "), a.suite, a.arch), Err: err}
-		}
-		if err := a.update(ctx, root); err != nil {
-			return nil, err
-		}
-		fresh = true
-	}
+	return a.update(ctx, root)
 }
 
 // root makes the archive's apt directory and fetches its lists when there are none; fresh says that it just did.
 func (a archive) root(ctx context.Context) (dir string, fresh bool, err error) {
 	dir, err = cached(filepath.Join("apt", a.name()), func(dir string) error {
 		fresh = true
-		for _, d := range []string{"lists/partial", "cache/archives/partial", "fetched/partial"} {
+		for _, d := range []string{"lists/partial", "cache"} {
 			if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 				return err
 			}
@@ -172,7 +174,7 @@ func (a archive) update(ctx context.Context, dir string) error {
 // apt runs apt-get with the archive's own directories. Paths are given by -o, and so relative to where the directory
 // is now: it is renamed once it is complete.
 func (a archive) apt(ctx context.Context, dir, work string, args ...string) error {
-	conf := filepath.Join(dir, "apt.conf")
+	conf := filepath.Join(work, "apt.conf")
 	if err := os.WriteFile(conf, []byte(a.config(dir, work)), 0o644); err != nil {
 		return err
 	}

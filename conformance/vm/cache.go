@@ -61,6 +61,11 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
 func remake(dir string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err

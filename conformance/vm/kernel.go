@@ -33,11 +33,12 @@ func fetchKernel(ctx context.Context, suite, arch string) (kernel, error) {
 		if err != nil {
 			return err
 		}
-		debs, err := a.download(ctx, name)
-		if err != nil {
-			return err
-		}
-		return extract(ctx, debs, dir)
+		return a.download(ctx, name, func(debs []string) error {
+			if err := extract(ctx, debs, dir); err != nil {
+				return err
+			}
+			return uncompress(dir)
+		})
 	})
 	if err != nil {
 		return kernel{}, err
@@ -48,11 +49,11 @@ func fetchKernel(ctx context.Context, suite, arch string) (kernel, error) {
 // kernelPackage looks up the package of the newest kernel, on which the package linux-image-cloud-ARCH depends.
 func (a archive) kernelPackage(ctx context.Context) (string, error) {
 	meta := "linux-image-cloud-" + a.arch
-	debs, err := a.download(ctx, meta)
-	if err != nil {
-		return "", err
-	}
-	out, err := output(ctx, "dpkg-deb", "--field", debs[0], "Depends")
+	var out string
+	err := a.download(ctx, meta, func(debs []string) (err error) {
+		out, err = output(ctx, "dpkg-deb", "--field", debs[0], "Depends")
+		return err
+	})
 	if err != nil {
 		return "", err
 	}
@@ -70,6 +71,9 @@ func kernelIn(dir string) (kernel, error) {
 		return kernel{}, fmt.Errorf("cannot find a kernel in %s", dir)
 	}
 	release := strings.TrimPrefix(filepath.Base(images[0]), "vmlinuz-")
+	if plain := filepath.Join(dir, "boot", "vmlinux-"+release); isFile(plain) {
+		images[0] = plain
+	}
 	for _, lib := range []string{"usr/lib", "lib"} { // merged since trixie
 		modules := filepath.Join(dir, lib, "modules", release)
 		if isDir(modules) {

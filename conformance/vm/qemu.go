@@ -40,8 +40,9 @@ func (m Machine) arguments(k kernel) []string {
 	if cpu == "" {
 		cpu = e.cpu
 	}
-	// A panic ends the machine at once; loglevel 4 keeps warnings and worse.
-	line := strings.TrimSpace("console=" + e.console + " loglevel=4 panic=-1 " + m.Append)
+	// A panic ends the machine at once; loglevel 4 keeps warnings and worse. On a busy host timers come late, which the
+	// kernel must not take for broken ones.
+	line := strings.TrimSpace("console=" + e.console + " loglevel=4 panic=-1 no_timer_check " + m.Append)
 	return []string{
 		"-machine", e.machine, "-cpu", cpu, "-accel", "tcg,thread=multi",
 		"-smp", strconv.Itoa(m.CPUs), "-m", strconv.Itoa(m.Memory),

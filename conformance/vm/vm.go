@@ -48,7 +48,7 @@ type Machine struct {
 	Modules     []string      // kernel modules to load besides DefaultModules
 	Packages    []string      // Debian packages whose files, and those of their dependencies, are laid out in the guest
 	Console     io.Writer     // is given what the kernel prints as it comes
-	BootTimeout time.Duration // of each attempt, from qemu's start to the agent's hello; by default a minute, for busy hosts
+	BootTimeout time.Duration // of each attempt, from qemu's start to the agent's hello; by default three minutes, for busy hosts
 }
 
 // Facts is what a guest tells about itself when it is up.
@@ -140,7 +140,7 @@ func (m Machine) withDefaults() Machine {
 		m.CPUs = 2
 	}
 	if m.BootTimeout == 0 {
-		m.BootTimeout = time.Minute
+		m.BootTimeout = 3 * time.Minute
 	}
 	return m
 }
