@@ -16,7 +16,7 @@ import (
 
 	"github.com/berth-oci/berth/aptrepo"
 	"github.com/berth-oci/berth/aptrepo/aptroot"
-	"github.com/berth-oci/berth/aptrepo/debtest"
+	"github.com/berth-oci/berth/aptrepo/internal/debtest"
 )
 
 // again runs one test of this binary in a child process.
@@ -32,8 +32,7 @@ func again(t *testing.T, test string, attr *syscall.SysProcAttr, env ...string) 
 		t.Fatal(err)
 	}
 	temp := filepath.Join(dir, "tmp")
-	err = os.Mkdir(temp, 0o755)
-	if err == nil && attr.Credential != nil {
+	if err := os.Mkdir(temp, 0o755); err == nil && attr.Credential != nil {
 		err = os.Chown(temp, int(attr.Credential.Uid), int(attr.Credential.Gid))
 	}
 	if err != nil {

@@ -5,9 +5,15 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 
 	"github.com/berth-oci/berth/magefiles/gate"
+	"github.com/berth-oci/berth/release"
+
+	// The nine stages alone, as release:version … release:verify.
+	//mage:import release
+	_ "github.com/berth-oci/berth/magefiles/stages"
 )
 
 // Test runs every check and test of the tree and ends with how many passed, failed and were skipped for which reason.
@@ -18,6 +24,28 @@ func Test(ctx context.Context) error {
 // Lint runs the checks that execute no test: gofmt, vet, staticcheck.
 func Lint(ctx context.Context) error {
 	return here().Lint(ctx)
+}
+
+// Release takes the repository from source to a signed apt repository that apt installs from. With -n it prints what it
+// would do and changes nothing; -dist names another folder than dist for the results, -url where they will be served.
+func Release(ctx context.Context, n *bool, dist, url *string) error {
+	p := release.FromFlags(os.Stdout, dist, url)
+	if n != nil && *n {
+		return p.Plan(ctx, "")
+	}
+	_, err := p.Run(ctx)
+	return err
+}
+
+// Bump writes the changelog entry of a new version, commits it and tags the commit. VERSION is major, minor, patch or a
+// version such as 1.2.0-rc.1.
+func Bump(version string) error {
+	v, err := release.Bump(".", version)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s is tagged %s; push both with: git push --follow-tags\n", v.SemVer, v.Tag)
+	return nil
 }
 
 func here() gate.Gate { return gate.Gate{Dir: ".", Out: os.Stdout} }

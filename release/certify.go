@@ -1,9 +1,319 @@
 package release
 
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/berth-oci/berth/conformance"
+)
+
 type binary = Binary
 
-// Certified is a Binary that passed conformance and the leak check. Only a Certified can become a Package: its one field
-// cannot be set outside this package, and certify alone sets it within.
+// Certified is a Binary that passed conformance and the leak check, or one for which the certificate says why that could
+// not be tried here. Only a Certified can become a Package: its one field cannot be set outside this package, and
+// certify alone sets it within.
 type Certified struct {
 	binary
 }
+
+// Certificate is what one architecture's binary was seen to do. It holds no time and no place, so that the same binary on
+// the same kind of machine gets the same one.
+type Certificate struct {
+	Path string `json:"-"` // where it is written
+
+	Command string           `json:"command"`
+	Arch    string           `json:"arch"`
+	SHA256  string           `json:"sha256"` // of the binary
+	Spec    string           `json:"spec"`   // version of the runtime specification
+	NotRun  string           `json:"notRun,omitempty"`
+	Counts  map[string]int   `json:"counts,omitempty"` // outcome → checks
+	Results []certificateRow `json:"results,omitempty"`
+}
+
+type certificateRow struct {
+	Check   string   `json:"check"`
+	Outcome string   `json:"outcome"`
+	Reasons []string `json:"reasons,omitempty"`
+}
+
+// reportName is the file in which the judge leaves its report.
+const reportName = "report.json"
+
+// certify lets the conformance suite judge every binary: the ones for this machine's architecture here, the others in a
+// virtual machine. A clause broken or anything left behind stops the release before there is a package. What cannot be
+// tried here (no root, no virtual machine) is said, counted and written into the certificate.
+func (r *work) certify(ctx context.Context, b Built) (Proven, error) {
+	if err := r.forget(b.Version, "certify"); err != nil {
+		return Proven{}, err
+	}
+	dir, err := os.MkdirTemp("", "release-judge-")
+	if err != nil {
+		return Proven{}, fmt.Errorf("cannot certify: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	proven := Proven{Written: b.Written}
+	for _, bin := range b.Binaries {
+		if bin.Command != r.Config.Runtime { // only runtimes have a specification to meet
+			proven.Certified = append(proven.Certified, Certified{bin})
+			continue
+		}
+		certificate, err := r.examine(ctx, dir, b.Version, bin)
+		if err != nil {
+			return Proven{}, err
+		}
+		proven.Certified = append(proven.Certified, Certified{bin})
+		proven.Certificates = append(proven.Certificates, certificate)
+	}
+	return proven, r.saveProven(proven)
+}
+
+// examine judges one binary and writes its certificate; the error is the verdict where it is bad.
+func (r *work) examine(ctx context.Context, dir string, v Version, bin Binary) (Certificate, error) {
+	stop := r.tell.doing("certify", fmt.Sprintf("%s for %s", bin.Command, bin.Arch))
+	defer stop()
+	c := Certificate{Command: bin.Command, Arch: bin.Arch, SHA256: bin.SHA256, Spec: conformance.SpecVersion,
+		Path: filepath.Join(r.folder(v), "conformance_"+bin.Command+"_"+bin.Arch+".json")}
+	report, err := r.trial(ctx, dir, bin)
+	var unavailable *notHere
+	switch {
+	case errors.As(err, &unavailable):
+		c.NotRun = unavailable.why
+	case err != nil:
+		return c, fmt.Errorf("cannot certify %s for %s: %w", bin.Command, bin.Arch, err)
+	default:
+		c.fill(report)
+		if err := verdict(report); err != nil {
+			return c, fmt.Errorf("cannot certify %s for %s: %w", bin.Command, bin.Arch, err)
+		}
+	}
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return c, fmt.Errorf("cannot write the certificate: %w", err)
+	}
+	r.tell.fact("certify", c.String())
+	return c, r.writeFile("certify", c.Path, append(text, '\n'))
+}
+
+// notHere says why this machine cannot try a binary. It is a reason for a skip, not a failure.
+type notHere struct{ why string }
+
+func (n *notHere) Error() string { return n.why }
+
+// trial runs the judge where the binary can run.
+func (r *work) trial(ctx context.Context, dir string, bin Binary) (conformance.Report, error) {
+	judge, err := r.buildJudge(ctx, dir, bin.Arch)
+	if err != nil {
+		return conformance.Report{}, err
+	}
+	if bin.Arch == runtime.GOARCH {
+		return r.tryHere(ctx, dir, judge, bin)
+	}
+	return r.tryInMachine(ctx, judge, bin)
+}
+
+// buildJudge builds the conformance command for an architecture. It comes from the module that this program is made of,
+// not from the one that is released: whoever is judged does not bring the judge.
+func (r *work) buildJudge(ctx context.Context, dir, arch string) (string, error) {
+	if r.Judge != nil {
+		return r.Judge(arch)
+	}
+	env, err := buildEnv(ctx, r.Repo)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "conform-"+arch)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", path, r.Config.Judge)
+	cmd.Dir = r.Repo
+	cmd.Env = append(env, "GOARCH="+arch)
+	if _, err := output(cmd); err != nil {
+		return "", fmt.Errorf("cannot build the conformance suite: %w", err)
+	}
+	return path, nil
+}
+
+// judgeArgs makes the judge write JSON; its exit status is not needed, since the report says more.
+func judgeArgs(runtimePath, report string) []string {
+	return []string{"run", "--runtime", runtimePath, "--format", "json", "--output", report}
+}
+
+func (r *work) tryHere(ctx context.Context, dir, judge string, bin Binary) (conformance.Report, error) {
+	// The name under which users will run it; some runtimes look at their own.
+	path := filepath.Join(dir, bin.Arch, bin.Command)
+	if err := copyExecutable(bin.Path, path); err != nil {
+		return conformance.Report{}, err
+	}
+	report := filepath.Join(dir, reportName)
+	cmd := exec.CommandContext(ctx, judge, judgeArgs(path, report)...)
+	said := &tailWriter{each: func(line string) { r.tell.relabel("certify", bin.Arch+"  "+line) }}
+	cmd.Stderr, cmd.Stdout = said, io.Discard
+	err := cmd.Run()
+	text, readErr := os.ReadFile(report)
+	if readErr != nil {
+		return conformance.Report{}, fmt.Errorf("the conformance suite gave no report: %w\n%s", errors.Join(err, ctx.Err()), said)
+	}
+	return readReport(text)
+}
+
+func readReport(text []byte) (conformance.Report, error) {
+	var report conformance.Report
+	if err := json.Unmarshal(text, &report); err != nil {
+		return report, fmt.Errorf("cannot read the conformance report: %w", err)
+	}
+	if len(report.Results) == 0 {
+		return report, errors.New("the conformance report holds no check")
+	}
+	return report, nil
+}
+
+// verdict is the error of a report with a broken clause, naming the first few.
+func verdict(report conformance.Report) error {
+	failed := report.Failed()
+	if len(failed) == 0 {
+		return nil
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "it broke %d of %d conformance checks", len(failed), len(report.Results))
+	for i, f := range failed {
+		if i == 5 {
+			fmt.Fprintf(&text, "\n  … and %d more", len(failed)-i)
+			break
+		}
+		fmt.Fprintf(&text, "\n  %s: %s", f.Name, strings.Join(f.Reasons, "; "))
+	}
+	return errors.New(text.String())
+}
+
+func (c *Certificate) fill(report conformance.Report) {
+	c.Counts = map[string]int{}
+	for _, res := range report.Results {
+		c.Counts[string(res.Outcome)]++
+		row := certificateRow{Check: res.Name, Outcome: string(res.Outcome)}
+		for _, reason := range res.Reasons {
+			row.Reasons = append(row.Reasons, withoutPlaces(reason))
+		}
+		c.Results = append(c.Results, row)
+	}
+}
+
+var placeOfRun = regexp.MustCompile(`\S*/conform-\d+|pid \d+`)
+
+// withoutPlaces removes what differs from run to run.
+func withoutPlaces(reason string) string { return placeOfRun.ReplaceAllString(reason, "…") }
+
+// String is the certificate in one line, with the reasons of what was not tried.
+func (c Certificate) String() string {
+	name := c.Command + " for " + c.Arch
+	if c.NotRun != "" {
+		return name + ": NOT TRIED: " + c.NotRun
+	}
+	line := fmt.Sprintf("%s: %d checks passed, %d failed, %d skipped", name,
+		c.Counts[string(conformance.Pass)]+c.Counts[string(conformance.Warn)], c.Counts[string(conformance.Fail)], c.Counts[string(conformance.Skip)])
+	for _, reason := range c.skipReasons() {
+		line += "\n" + strings.Repeat(" ", 12) + reason
+	}
+	return line
+}
+
+func (c Certificate) skipReasons() []string {
+	counts := map[string]int{}
+	for _, row := range c.Results {
+		if row.Outcome == string(conformance.Skip) {
+			counts[strings.Join(row.Reasons, "; ")]++
+		}
+	}
+	var lines []string
+	for reason, n := range counts {
+		lines = append(lines, fmt.Sprintf("%3d skipped: %s", n, reason))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// saveProven records which binaries were certified, by their sums.
+func (r *work) saveProven(p Proven) error {
+	var sums, paths []string
+	for _, c := range p.Certified {
+		sums, paths = append(sums, c.SHA256), append(paths, c.Path)
+	}
+	for _, c := range p.Certificates {
+		paths = append(paths, c.Path)
+	}
+	return r.save(p.Version, "certify", sums, paths...)
+}
+
+// loadProven gives the standing of Certified back to the binaries that were certified, byte for byte.
+func (r *work) loadProven(w Written) (Proven, error) {
+	built, err := r.loadBuilt(w)
+	if err != nil {
+		return Proven{}, err
+	}
+	var sums []string
+	if err := r.load(w.Version, "certify", &sums); err != nil {
+		return Proven{}, err
+	}
+	p := Proven{Written: w}
+	for _, bin := range built.Binaries {
+		if !slices.Contains(sums, bin.SHA256) {
+			return Proven{}, fmt.Errorf("cannot go on from the stage certify: %s was built after it\nhint: run that stage again", filepath.Base(bin.Path))
+		}
+		p.Certified = append(p.Certified, Certified{bin})
+		if bin.Command == r.Config.Runtime {
+			p.Certificates = append(p.Certificates, Certificate{Arch: bin.Arch,
+				Path: filepath.Join(r.folder(w.Version), "conformance_"+bin.Command+"_"+bin.Arch+".json")})
+		}
+	}
+	return p, nil
+}
+
+func copyExecutable(from, to string) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o755)
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
+
+// tailWriter hands each line on and keeps the last ones for an error.
+type tailWriter struct {
+	each func(string)
+	rest bytes.Buffer
+	last []string
+}
+
+func (w *tailWriter) Write(data []byte) (int, error) {
+	w.rest.Write(data)
+	for {
+		line, err := w.rest.ReadString('\n')
+		if err != nil {
+			w.rest.WriteString(line)
+			return len(data), nil
+		}
+		line = strings.TrimRight(line, "\n")
+		w.each(line)
+		w.last = append(w.last, line)
+		if len(w.last) > 20 {
+			w.last = w.last[1:]
+		}
+	}
+}
+
+func (w *tailWriter) String() string { return strings.Join(append(w.last, w.rest.String()), "\n") }

@@ -1,6 +1,6 @@
 package release
 
-import "time"
+import "io"
 
 // Config is everything a release knows about the project it releases. Default is this project's; nothing else in this
 // package, and nothing in the packages it calls, names it.
@@ -9,8 +9,9 @@ type Config struct {
 	Commands []Command // what is built, per architecture
 	Archs    []string  // amd64, arm64: Go and Debian agree on these names
 	Runtime  string    // the command that the conformance suite drives
-	Keyring  string    // the package that holds the archive's public key, and that key's file name without .gpg
+	Judge    string    // import path of the conformance suite's command
 
+	RepoName    string // names the repository's files to download: NAME.sources, NAME-archive-keyring.gpg
 	Origin      string // of the apt repository; must never change once users have it
 	Label       string
 	Suite       string
@@ -18,8 +19,10 @@ type Config struct {
 	Component   string
 	Description string
 
-	URL   string        // where the repository will be served
-	Valid time.Duration // how long a published Release file stays valid, at least
+	Homepage string
+
+	URL       string // where the repository will be served
+	ValidDays int    // how long a published Release file stays valid
 
 	KeyEnv string // prefix of the environment variables that name the signing key, ending in _
 }
@@ -41,18 +44,33 @@ func Default() Config {
 		},
 		Archs:   []string{"amd64", "arm64"},
 		Runtime: "berth",
-		Keyring: "berth-archive-keyring",
+		Judge:   "github.com/berth-oci/berth/cmd/conform",
 
+		RepoName:    "berth",
 		Origin:      "Berth",
 		Label:       "Berth",
 		Suite:       "stable",
 		Codename:    "stable",
 		Component:   "main",
 		Description: "Berth, an OCI container runtime",
+		Homepage:    "https://github.com/berth-oci/berth",
 
-		URL:   "https://berth-oci.github.io/berth",
-		Valid: 28 * 24 * time.Hour,
+		URL:       "https://berth-oci.github.io/berth",
+		ValidDays: 30,
 
 		KeyEnv: "BERTH_SIGNING_",
 	}
+}
+
+// FromFlags is the Pipeline of the work tree in the current folder, with what the command line says: where results go and
+// where the repository will be served (nil keeps the defaults).
+func FromFlags(out io.Writer, dist, url *string) Pipeline {
+	p := Pipeline{Config: Default(), Repo: ".", Out: out}
+	if dist != nil {
+		p.Dist = *dist
+	}
+	if url != nil {
+		p.Config.URL = *url
+	}
+	return p
 }

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/berth-oci/berth/aptrepo"
 )
 
 func TestSemVerBecomesDebian(t *testing.T) {
@@ -83,7 +81,7 @@ func TestSnapshotsOnlyGoUp(t *testing.T) {
 	step := func(what string) {
 		t.Helper()
 		v := r.version()
-		if aptrepo.CompareVersions(v.Debian, previous.Debian) <= 0 {
+		if CompareDebian(v.Debian, previous.Debian) <= 0 {
 			t.Errorf("after %s the version is %s, not above %s", what, v.Debian, previous.Debian)
 		}
 		previous = v
@@ -143,7 +141,7 @@ func TestMergesKeepSnapshotsRising(t *testing.T) {
 	r.git("merge", "--quiet", "--no-ff", "-m", "Merge side", "side")
 	merged := r.version()
 	for _, parent := range []Version{side, main} {
-		if aptrepo.CompareVersions(merged.Debian, parent.Debian) <= 0 {
+		if CompareDebian(merged.Debian, parent.Debian) <= 0 {
 			t.Errorf("the merge is %s, not above its parent %s", merged.Debian, parent.Debian)
 		}
 	}

@@ -39,7 +39,6 @@ func verbs() []entry {
 		{"pause", pauseVerb},
 		{"resume", resumeVerb},
 		{"update", updateVerb},
-		{"spec", specVerb},
 		{"plan", planVerb},
 		{"completion", completionVerb},
 		{"help", helpVerb},

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	stateFile   = "state"
-	stateTemp   = "state.new"
+	stateFile   = "state.json"
+	stateTemp   = "state.json.new"
 	journalFile = "journal"
 	lockFile    = "lock"
 )

@@ -1,7 +1,0 @@
-package program
-
-// Flags of open(2) that differ between architectures.
-const (
-	oDIRECTORY = 0x4000
-	oNOFOLLOW  = 0x8000
-)
