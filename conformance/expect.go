@@ -1,5 +1,3 @@
-//lint:file-ignore U1000 the chapters to come use the rest
-
 package conformance
 
 import (

@@ -67,6 +67,9 @@ var verbs = map[string]func(Op, *Result) error{
 	"suicide":     func(op Op, _ *Result) error { return unix.Kill(os.Getpid(), unix.Signal(op.num(0))) },
 	"shm":         sharedMemory,
 	"mempolicy":   memoryPolicy,
+	"cmdline":     commandLine,
+	"veth":        makeVeth,
+	"links":       func(_ Op, r *Result) error { r.Links = interfaces(); return nil },
 }
 
 func (op Op) num(i int) uint64 {
@@ -308,4 +311,15 @@ func memoryPolicy(_ Op, r *Result) error {
 	first, _, _ := strings.Cut(string(text), "\n")
 	r.Text = first
 	return nil
+}
+
+// commandLine reports the command line of the process whose id is in the file Path.
+func commandLine(op Op, r *Result) error {
+	pid, err := os.ReadFile(op.Path)
+	if err != nil {
+		return err
+	}
+	text, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/cmdline")
+	r.Text = string(text)
+	return err
 }

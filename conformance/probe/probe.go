@@ -51,6 +51,7 @@ type Result struct {
 	Facts  *Facts   `json:"facts,omitempty"`
 	Stdin  string   `json:"stdin,omitempty"`
 	Names  []string `json:"names,omitempty"`
+	Links  []Link   `json:"links,omitempty"`
 	Label  string   `json:"label,omitempty"`
 	Failed string   `json:"failed,omitempty"` // why an operation could not be tried at all
 }
