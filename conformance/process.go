@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -506,10 +505,9 @@ func ioPriority(t *T, class specs.IOPriorityClass, number, level int) {
 	config := t.Config(facts())
 	config.Version = "1.1.0"
 	config.Process.IOPriority = &specs.LinuxIOPriority{Class: class, Priority: level}
-	Equal(t, "the I/O priority (class and level)", show2(t.Facts(config).IOPrio>>13, t.Facts(config).IOPrio&7), show2(number, level))
+	got := t.Facts(config).IOPrio
+	Equal(t, "the I/O priority (class and level)", [2]int{got >> 13, got & 7}, [2]int{number, level})
 }
-
-func show2(a, b int) string { return strconv.Itoa(a) + ":" + strconv.Itoa(b) }
 
 func ioPriorityUnknown(t *T) {
 	config := t.Config()
