@@ -99,6 +99,12 @@ const (
 	keepAge         = 14 * 24 * time.Hour
 )
 
+// Check says what is wrong with the configuration, if anything.
+func (c Config) Check() error {
+	_, err := c.resolved()
+	return err
+}
+
 // resolved returns the configuration with its defaults, checked.
 func (c Config) resolved() (Config, error) {
 	if c.Label == "" {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/berth-oci/berth/aptrepo"
 	"github.com/berth-oci/berth/aptrepo/aptroot"
-	"github.com/berth-oci/berth/aptrepo/internal/debtest"
+	"github.com/berth-oci/berth/aptrepo/debtest"
 	"github.com/berth-oci/berth/signing"
 )
 
@@ -36,6 +36,16 @@ func newRepo(t *testing.T) *repo {
 	return &repo{t: t, dir: filepath.Join(t.TempDir(), "repo"), key: key, at: at, config: aptrepo.Config{
 		Name: "example", Origin: "Example", Codename: "stable", Architectures: []string{"amd64", "arm64"},
 	}}
+}
+
+// resetKey makes a key as old as the repository's clock.
+func (r *repo) resetKey() {
+	r.t.Helper()
+	key, err := signing.Generate("Example Archive", "archive@example.org", r.at, 0)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.key = key
 }
 
 func (r *repo) read() *aptrepo.Published {
@@ -149,7 +159,7 @@ func TestAptInstallsAndUpgradesWithoutAWarning(t *testing.T) {
 	for _, scheme := range []string{"file", "http"} {
 		t.Run(scheme, func(t *testing.T) {
 			r := newRepo(t)
-			r.publish(debtest.Deb{Name: "hello", Version: "1.0-1", Compression: "xz"}, debtest.Deb{Name: "hello-doc", Version: "1.0-1", Arch: "all"},
+			r.publish(debtest.Deb{Name: "hello", Version: "1.0~rc1+dfsg-1", Compression: "xz"}, debtest.Deb{Name: "hello-doc", Version: "1.0-1", Arch: "all"},
 				debtest.Deb{Name: "hello", Version: "1.0-1", Arch: "arm64"})
 			url := "file:" + r.dir
 			if scheme == "http" {
@@ -158,7 +168,7 @@ func TestAptInstallsAndUpgradesWithoutAWarning(t *testing.T) {
 			root := r.apt(url)
 			must(t)(root.Update())
 			must(t)(root.Install("hello", "hello-doc"))
-			wantVersion(t, root, "hello", "1.0-1")
+			wantVersion(t, root, "hello", "1.0~rc1+dfsg-1")
 			wantVersion(t, root, "hello-doc", "1.0-1")
 			r.publish(debtest.Deb{Name: "hello", Version: "1.1-1", Compression: "zst"})
 			newer(t, filepath.Join(r.dir, "dists/stable/InRelease"))
@@ -180,5 +190,61 @@ func newer(t *testing.T, path string) {
 	later := time.Now().Add(2 * time.Second)
 	if err := os.Chtimes(path, later, later); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// resign signs what is published anew with another signer.
+func (r *repo) resign(key signing.Signer) {
+	r.t.Helper()
+	r.at = r.at.Add(time.Minute)
+	tree, err := aptrepo.Refresh(r.read(), key, r.at, 7)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.write(tree)
+}
+
+func TestARotationIsAcceptedByClientsOfEitherKey(t *testing.T) {
+	r := newRepo(t)
+	r.publish(debtest.Deb{Name: "hello", Version: "1.0-1"})
+	young, err := signing.Generate("New", "new@example.org", r.at, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both, err := signing.Join(r.key, young)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.resign(both)
+	for _, key := range []*signing.Key{r.key, young} {
+		r.key = key
+		root := r.apt("file:" + r.dir)
+		must(t)(root.Update())
+		must(t)(root.Install("hello"))
+	}
+}
+
+func TestAptInstallsAnotherArchitectureWithAssumedDependencies(t *testing.T) {
+	r := newRepo(t)
+	r.publish(debtest.Deb{Name: "hello", Version: "1.0-1", Arch: "arm64", Fields: "Depends: base-of-all (>= 2)\n",
+		Postinst: "#!/bin/sh\nset -e\ntest -n \"$DPKG_ROOT\"\ntouch \"$DPKG_ROOT/configured\"\n"})
+	if err := aptroot.Available(); err != nil {
+		t.Skip(err)
+	}
+	root, err := aptroot.New(t.TempDir(), "arm64", r.source("file:"+r.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t)(root.Update())
+	if result, err := root.Install("hello"); err == nil {
+		t.Fatalf("apt installs without the dependency:\n%s", result.Output)
+	}
+	if err := root.Assume("base-of-all=2.1"); err != nil {
+		t.Fatal(err)
+	}
+	must(t)(root.Install("hello"))
+	wantVersion(t, root, "hello", "1.0-1")
+	if _, err := os.Stat(root.Installed("configured")); err != nil {
+		t.Errorf("the maintainer script did not act on the isolated root: %v", err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 	"github.com/berth-oci/berth/aptrepo"
 	"github.com/berth-oci/berth/aptrepo/aptroot"
-	"github.com/berth-oci/berth/aptrepo/internal/debtest"
+	"github.com/berth-oci/berth/aptrepo/debtest"
 	"github.com/berth-oci/berth/signing"
 )
 
@@ -133,11 +133,7 @@ func newCrash(t *testing.T) *crash {
 	r := newRepo(t)
 	r.config.Architectures, r.config.KeepVersions = []string{"amd64"}, 1
 	r.at = r.at.Add(-30 * 24 * time.Hour)
-	key, err := signing.Generate("Example Archive", "archive@example.org", r.at, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.key = key
+	r.resetKey()
 	// Enough generations that the publish under test has something to remove.
 	for _, old := range []string{"0.1", "0.2", "0.3", "0.4", "0.5"} {
 		r.publish(debtest.Deb{Name: "hello", Version: old})

@@ -41,6 +41,24 @@ func Publish(dst Destination, t *Tree, tell func(Event)) error {
 	return nil
 }
 
+// Plan tells what Publish would do, and changes nothing.
+func Plan(dst Source, t *Tree, tell func(Event)) error {
+	pending, err := t.pending(dst, func(Event) {})
+	if err == nil {
+		err = t.unchangedBase(dst)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot publish to %s: %w", dst, err)
+	}
+	for _, f := range pending {
+		tell(Event{"show", f.Path, f.Size})
+	}
+	for _, path := range t.Remove {
+		tell(Event{Step: "remove", Path: path})
+	}
+	return nil
+}
+
 func publish(dst Destination, t *Tree, tell func(Event)) error {
 	if err := t.unchangedBase(dst); err != nil {
 		return err
@@ -74,7 +92,7 @@ func publish(dst Destination, t *Tree, tell func(Event)) error {
 
 // unchangedBase makes publishing a compare-and-swap: another publish since the
 // tree was built would be lost.
-func (t *Tree) unchangedBase(dst Destination) error {
+func (t *Tree) unchangedBase(dst Source) error {
 	path := t.InRelease().Path
 	now, err := readAll(dst, path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -96,7 +114,7 @@ func (t *Tree) unchangedBase(dst Destination) error {
 // pending returns the files that dst does not have yet with these bytes. A
 // file that is kept for ever under its path (the pool, by-hash) must not
 // change its bytes: caches on the way would serve the old ones.
-func (t *Tree) pending(dst Destination, tell func(Event)) ([]File, error) {
+func (t *Tree) pending(dst Source, tell func(Event)) ([]File, error) {
 	var files []File
 	for _, f := range t.Files {
 		has, sum, err := sumAt(dst, f.Path)

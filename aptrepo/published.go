@@ -268,10 +268,12 @@ func (p *Published) Add(c Config, more ...*Package) ([]Package, error) {
 		if err := c.accepts(&next); err != nil {
 			return nil, err
 		}
-		i := slices.IndexFunc(all, func(q Package) bool { return q.ID() == next.ID() })
+		i := slices.IndexFunc(all, func(q Package) bool { return q.Filename == next.Filename || q.ID() == next.ID() })
 		switch {
 		case i < 0:
 			all = append(all, next)
+		case all[i].ID() != next.ID(): // they differ in the epoch alone
+			return nil, fmt.Errorf("cannot add %s: its file %s is that of %s: raise the version", next.ID(), next.Filename, all[i].ID())
 		case all[i].SHA256 != next.SHA256:
 			return nil, fmt.Errorf("cannot add %s: that version is published with other bytes: raise the version", next.ID())
 		}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/berth-oci/berth/aptrepo"
-	"github.com/berth-oci/berth/aptrepo/internal/debtest"
+	"github.com/berth-oci/berth/aptrepo/debtest"
 )
 
 func TestThePublisherRefusesWhatWouldHurtClients(t *testing.T) {
@@ -23,6 +23,10 @@ func TestThePublisherRefusesWhatWouldHurtClients(t *testing.T) {
 		other.Content = "other"
 		_, err := prev.Add(r.config, r.packages(other)...)
 		mustFail(t, err, "hello:amd64=1.0-1", "published with other bytes", "raise the version")
+	})
+	t.Run("versions that differ in the epoch alone", func(t *testing.T) {
+		_, err := prev.Add(r.config, r.packages(debtest.Deb{Name: "hello", Version: "1:1.0-1"})...)
+		mustFail(t, err, "hello:amd64=1:1.0-1", "its file pool/", "raise the version")
 	})
 	t.Run("a pool path with other bytes", func(t *testing.T) {
 		path := filepath.Join(r.dir, "pool/main/w/world/world_2.0_amd64.deb")

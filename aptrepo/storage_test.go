@@ -16,7 +16,7 @@ import (
 
 	"github.com/berth-oci/berth/aptrepo"
 	"github.com/berth-oci/berth/aptrepo/aptroot"
-	"github.com/berth-oci/berth/aptrepo/internal/debtest"
+	"github.com/berth-oci/berth/aptrepo/debtest"
 )
 
 // again runs one test of this binary in a child process.
@@ -32,7 +32,8 @@ func again(t *testing.T, test string, attr *syscall.SysProcAttr, env ...string) 
 		t.Fatal(err)
 	}
 	temp := filepath.Join(dir, "tmp")
-	if err := os.Mkdir(temp, 0o755); err == nil && attr.Credential != nil {
+	err = os.Mkdir(temp, 0o755)
+	if err == nil && attr.Credential != nil {
 		err = os.Chown(temp, int(attr.Credential.Uid), int(attr.Credential.Gid))
 	}
 	if err != nil {

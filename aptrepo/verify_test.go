@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/berth-oci/berth/aptrepo"
-	"github.com/berth-oci/berth/aptrepo/internal/debtest"
+	"github.com/berth-oci/berth/aptrepo/debtest"
 	"github.com/berth-oci/berth/signing"
 )
 
@@ -19,7 +19,7 @@ func (r *repo) check() aptrepo.Check {
 
 func TestVerifyReadsTheWholeRepositoryBack(t *testing.T) {
 	r := newRepo(t)
-	r.publish(debtest.Deb{Name: "hello", Version: "1.0-1"}, debtest.Deb{Name: "hello-doc", Version: "1.0-1", Arch: "all"})
+	r.publish(debtest.Deb{Name: "hello", Version: "1.0~rc1+dfsg-1"}, debtest.Deb{Name: "hello-doc", Version: "1.0-1", Arch: "all"})
 	for _, src := range []aptrepo.Source{aptrepo.Dir(r.dir), aptrepo.HTTP{URL: r.serve()}, aptrepo.OpenSource("file:" + r.dir)} {
 		report, err := aptrepo.Verify(src, r.check())
 		if err != nil {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/berth-oci/berth/aptrepo"
 )
 
 // bumpSubject starts the subject of the commit that Bump makes, by which the next changelog knows to leave it out.
@@ -108,7 +110,7 @@ func (b bump) isNew(last versionTag) error {
 	if _, err := b.git.run("rev-parse", "--verify", "--quiet", "refs/tags/"+b.tag); err == nil {
 		return fmt.Errorf("the tag %s exists already\nhint: choose a higher version; a tag that was published must stay what it is", b.tag)
 	}
-	if last.name != "" && CompareDebian(b.next.debian(), last.version.debian()) <= 0 {
+	if last.name != "" && aptrepo.CompareVersions(b.next.debian(), last.version.debian()) <= 0 {
 		return fmt.Errorf("%s is not above the last version %s\nhint: mage bump patch makes %s", b.next, last.name, last.version.bumped("patch"))
 	}
 	log, err := readChangelog(b.git.repo)
@@ -116,7 +118,7 @@ func (b bump) isNew(last versionTag) error {
 		return err
 	}
 	for _, e := range log.entries {
-		if !e.unreleased() && CompareDebian(b.next.debian(), e.version) <= 0 {
+		if !e.unreleased() && aptrepo.CompareVersions(b.next.debian(), e.version) <= 0 {
 			return fmt.Errorf("%s line %d already describes %s, which is not below %s\n"+
 				"hint: git fetch --tags; if its tag was never made, git tag -a on the commit that wrote the entry",
 				changelogFile, e.line, e.version, b.next.debian())

@@ -45,7 +45,11 @@ func Pack(p Packing, binaries ...Certified) ([]Package, error) {
 	}
 	var made []Package
 	for _, s := range control.packages {
-		for _, arch := range architectures(s, binaries) {
+		archs := architectures(s, binaries)
+		if len(archs) == 0 {
+			return nil, fmt.Errorf("cannot pack %s: no binary for %s", s["Package"], s["Architecture"])
+		}
+		for _, arch := range archs {
 			one, err := p.pack(control, s, arch, binaries)
 			if err != nil {
 				return nil, fmt.Errorf("cannot pack %s for %s: %w", s["Package"], arch, err)

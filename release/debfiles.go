@@ -84,6 +84,9 @@ func (p Packing) contents(name, arch string, binaries []Certified) (debContents,
 	if err := c.documents(p, name, src, own); err != nil {
 		return debContents{}, err
 	}
+	if err := c.firstUpload(p.Changes.Full, name); err != nil {
+		return debContents{}, err
+	}
 	slices.SortFunc(c.files, func(a, b debFile) int { return cmp.Compare(a.dest, b.dest) })
 	return c, nil
 }
@@ -235,6 +238,24 @@ func (c *debContents) lintian(name string, src sources) error {
 	}
 	c.files = append(c.files, debFile{dest: "usr/share/lintian/overrides/" + name, mode: 0o644, data: data})
 	return err
+}
+
+// firstUpload overrides what lintian expects of a package that is new in Debian, while the changelog has one entry: later the
+// override would be one too many.
+func (c *debContents) firstUpload(text []byte, name string) error {
+	log, err := parseChangelog(text)
+	if err != nil || len(log.entries) != 1 {
+		return err
+	}
+	dest := "usr/share/lintian/overrides/" + name
+	i := slices.IndexFunc(c.files, func(f debFile) bool { return f.dest == dest })
+	if i < 0 {
+		i = len(c.files)
+		c.files = append(c.files, debFile{dest: dest, mode: 0o644})
+	}
+	c.files[i].data = fmt.Appendf(c.files[i].data, "# The archive is not Debian's: no bug of Debian's asks for the package.\n"+
+		"%s: initial-upload-closes-no-bugs [usr/share/doc/%s/changelog.Debian.gz:1]\n", name, name)
+	return nil
 }
 
 // maintainerScripts takes PACKAGE.preinst and so on (dh_installdeb(1)).

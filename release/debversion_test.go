@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/berth-oci/berth/aptrepo"
 )
 
 // risingVersions is in ascending order; each is below all that follow.
@@ -15,17 +17,17 @@ var risingVersions = []string{
 	"1.0+git", "1.0.0", "1.00001", "99999999999999999999999999", "1:0", "2:0~a", "10:0",
 }
 
-func TestCompareDebianOrders(t *testing.T) {
+func TestCompareVersionsOrders(t *testing.T) {
 	for i, a := range risingVersions {
 		for j, b := range risingVersions {
-			if got, want := CompareDebian(a, b), sign(i-j); got != want {
-				t.Errorf("CompareDebian(%s, %s) is %d, want %d", a, b, got, want)
+			if got, want := sign(aptrepo.CompareVersions(a, b)), sign(i-j); got != want {
+				t.Errorf("CompareVersions(%s, %s) is %d, want %d", a, b, got, want)
 			}
 		}
 	}
 	for _, pair := range [][2]string{{"1.0", "1.0-0"}, {"0:1.0", "1.0"}, {"1.01", "1.1"}, {"1.0-00", "1.0"}, {"1.", "1.0"}} {
-		if got := CompareDebian(pair[0], pair[1]); got != 0 {
-			t.Errorf("CompareDebian(%s, %s) is %d, want 0", pair[0], pair[1], got)
+		if got := aptrepo.CompareVersions(pair[0], pair[1]); got != 0 {
+			t.Errorf("CompareVersions(%s, %s) is %d, want 0", pair[0], pair[1], got)
 		}
 	}
 }
@@ -59,21 +61,21 @@ func randomVersion(r *rand.Rand) string {
 	return strings.TrimRight(v, "-")
 }
 
-func TestCompareDebianIsATotalOrder(t *testing.T) {
+func TestCompareVersionsIsATotalOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 20000 {
 		a, b, c := randomVersion(r), randomVersion(r), randomVersion(r)
-		ab, ba := CompareDebian(a, b), CompareDebian(b, a)
-		if CompareDebian(a, a) != 0 || ab != -ba {
+		ab, ba := sign(aptrepo.CompareVersions(a, b)), sign(aptrepo.CompareVersions(b, a))
+		if aptrepo.CompareVersions(a, a) != 0 || ab != -ba {
 			t.Fatalf("%s and %s: %d one way, %d the other", a, b, ab, ba)
 		}
-		if s := []string{a, b, c}; ab <= 0 && CompareDebian(b, c) <= 0 && CompareDebian(a, c) > 0 {
+		if s := []string{a, b, c}; ab <= 0 && aptrepo.CompareVersions(b, c) <= 0 && aptrepo.CompareVersions(a, c) > 0 {
 			t.Fatalf("not transitive: %q", s)
 		}
 	}
 }
 
-func TestCompareDebianAgreesWithDpkg(t *testing.T) {
+func TestCompareVersionsAgreesWithDpkg(t *testing.T) {
 	if _, err := exec.LookPath("dpkg"); err != nil {
 		t.Skip("dpkg is not installed")
 	}
@@ -86,7 +88,7 @@ func TestCompareDebianAgreesWithDpkg(t *testing.T) {
 		pairs = append(pairs, [2]string{randomVersion(r), randomVersion(r)})
 	}
 	for _, p := range pairs {
-		relation := map[int]string{-1: "lt", 0: "eq", 1: "gt"}[CompareDebian(p[0], p[1])]
+		relation := map[int]string{-1: "lt", 0: "eq", 1: "gt"}[sign(aptrepo.CompareVersions(p[0], p[1]))]
 		if out, err := exec.Command("dpkg", "--compare-versions", p[0], relation, p[1]).CombinedOutput(); err != nil {
 			t.Errorf("dpkg denies %s %s %s: %v %s", p[0], relation, p[1], err, out)
 		}
@@ -105,7 +107,7 @@ func TestCheckDebianVersion(t *testing.T) {
 			t.Errorf("%q is accepted", v)
 		}
 	}
-	if !slices.IsSortedFunc(risingVersions, CompareDebian) {
+	if !slices.IsSortedFunc(risingVersions, aptrepo.CompareVersions) {
 		t.Error("the list of rising versions does not rise")
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/berth-oci/berth/aptrepo"
 )
 
 // VersionOptions are what the version must take into account besides the repository.
@@ -93,7 +95,7 @@ type versionTag struct {
 // highest returns the tag that dpkg would rank highest; apt's order counts, since it decides who gets what.
 func highest(tags []versionTag) (top versionTag, found bool) {
 	for _, t := range tags {
-		if !found || CompareDebian(t.version.debian(), top.version.debian()) > 0 {
+		if !found || aptrepo.CompareVersions(t.version.debian(), top.version.debian()) > 0 {
 			top, found = t, true
 		}
 	}
@@ -150,7 +152,7 @@ func (v Version) tagged(tag, last versionTag, hasLast bool, dirty []string) (Ver
 			"hint: commit or remove these, or git checkout -- them, so that the release is what the tag says",
 			tag.name, listed(dirty))
 	}
-	if hasLast && CompareDebian(tag.version.debian(), last.version.debian()) <= 0 {
+	if hasLast && aptrepo.CompareVersions(tag.version.debian(), last.version.debian()) <= 0 {
 		return Version{}, fmt.Errorf("the tag %s on HEAD is not above %s, which is in its history\n"+
 			"hint: git tag -d %s, and tag a version above %s", tag.name, last.name, tag.name, last.version)
 	}
@@ -185,7 +187,7 @@ func (v Version) NotBelow(published ...string) error {
 		if err := CheckDebianVersion(p); err != nil {
 			return fmt.Errorf("the published version %q cannot be compared: %w", p, err)
 		}
-		if CompareDebian(v.Debian, p) < 0 {
+		if aptrepo.CompareVersions(v.Debian, p) < 0 {
 			return fmt.Errorf("its Debian version %s is lower than %s, which is already published, so nobody would get it\n"+
 				"hint: release a version above %s (mage bump), or publish to a repository of its own", v.Debian, p, p)
 		}
@@ -203,7 +205,7 @@ func (v Version) checkChangelog(repo string) error {
 		if e.unreleased() {
 			continue
 		}
-		if CompareDebian(v.Debian, e.version) < 0 {
+		if aptrepo.CompareVersions(v.Debian, e.version) < 0 {
 			return fmt.Errorf("its Debian version %s is lower than %s, which %s line %d already describes\n"+
 				"hint: git fetch --tags if the tag of %s is missing here, or release a higher version (mage bump)",
 				v.Debian, e.version, changelogFile, e.line, e.version)

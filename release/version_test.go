@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/berth-oci/berth/aptrepo"
 )
 
 func TestSemVerBecomesDebian(t *testing.T) {
@@ -81,7 +83,7 @@ func TestSnapshotsOnlyGoUp(t *testing.T) {
 	step := func(what string) {
 		t.Helper()
 		v := r.version()
-		if CompareDebian(v.Debian, previous.Debian) <= 0 {
+		if aptrepo.CompareVersions(v.Debian, previous.Debian) <= 0 {
 			t.Errorf("after %s the version is %s, not above %s", what, v.Debian, previous.Debian)
 		}
 		previous = v
@@ -141,7 +143,7 @@ func TestMergesKeepSnapshotsRising(t *testing.T) {
 	r.git("merge", "--quiet", "--no-ff", "-m", "Merge side", "side")
 	merged := r.version()
 	for _, parent := range []Version{side, main} {
-		if CompareDebian(merged.Debian, parent.Debian) <= 0 {
+		if aptrepo.CompareVersions(merged.Debian, parent.Debian) <= 0 {
 			t.Errorf("the merge is %s, not above its parent %s", merged.Debian, parent.Debian)
 		}
 	}

@@ -114,6 +114,12 @@ func (s Source) passphrase() ([]byte, bool, error) {
 	return []byte(s.Passphrase), s.Passphrase != "", nil
 }
 
+// ReadPassphrase returns the passphrase that the source names, or "" for none.
+func (s Source) ReadPassphrase() (string, error) {
+	passphrase, _, err := s.passphrase()
+	return string(passphrase), err
+}
+
 // dearmor returns the packets of a key given in armor, in binary, or as base64
 // of either (environment variables cannot hold binary, and some CI systems
 // flatten lines).

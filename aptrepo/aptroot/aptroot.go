@@ -274,6 +274,32 @@ func (r *Root) Version(name string) (string, error) {
 	return "", nil
 }
 
+// Assume makes dpkg believe that packages, each as NAME=VERSION, are installed:
+// what the empty system lacks of the dependencies of a package under test.
+func (r *Root) Assume(packages ...string) error {
+	if r.chroot {
+		return errors.New("cannot assume packages in a chroot: install them")
+	}
+	f, err := os.OpenFile(filepath.Join(r.Admin(), "status"), os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("cannot change dpkg's database: %w", err)
+	}
+	for _, p := range packages {
+		name, version, found := strings.Cut(p, "=")
+		if !found {
+			err = errors.Join(err, fmt.Errorf("cannot assume %q: name it NAME=VERSION", p))
+			continue
+		}
+		_, failed := fmt.Fprintf(f, "Package: %s\nStatus: install ok installed\nPriority: optional\nSection: misc\nMaintainer: nobody <nobody@example.org>\n"+
+			"Architecture: %s\nMulti-Arch: foreign\nVersion: %s\nDescription: assumed\n\n", name, r.arch, version)
+		if failed == nil {
+			failed = os.WriteFile(filepath.Join(r.Admin(), "info", name+".list"), []byte("/.\n"), 0o644)
+		}
+		err = errors.Join(err, failed)
+	}
+	return errors.Join(err, f.Close())
+}
+
 func (r *Root) strict(tool string, args ...string) (*Result, error) {
 	result, err := r.Run(tool, args...)
 	if err == nil && len(result.Warnings) > 0 {

@@ -39,6 +39,7 @@ func verbs() []entry {
 		{"pause", pauseVerb},
 		{"resume", resumeVerb},
 		{"update", updateVerb},
+		{"spec", specVerb},
 		{"plan", planVerb},
 		{"completion", completionVerb},
 		{"help", helpVerb},

@@ -1,15 +1,15 @@
 package main
 
 import (
+	"fmt"
 	"os"
-	"os/exec"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"berth": main})
+	testscript.Main(m, map[string]func(){"berth": main, "recvtty": recvtty})
 }
 
 // TestScripts runs the scripts of testdata/script, one for each behaviour. A script that needs root or a program that is
@@ -20,9 +20,11 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Condition:           condition,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"bundle": bundle, "status": waitStatus},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("XDG_RUNTIME_DIR", env.WorkDir)
 			env.Setenv("ROOT", env.WorkDir+"/state")
+			env.Defer(func() { removeContainers(t, env.WorkDir+"/state") })
 			return nil
 		},
 	})
@@ -33,6 +35,21 @@ func condition(name string) (bool, error) {
 	if name == "root" {
 		return os.Geteuid() == 0, nil
 	}
-	_, err := exec.LookPath(name)
-	return err == nil, nil
+	return false, fmt.Errorf("unknown condition %q", name)
+}
+
+// removeContainers deletes what a script left behind, as one does that fails half-way.
+func removeContainers(t *testing.T, root string) {
+	entries, err := os.ReadDir(root)
+	if os.IsNotExist(err) {
+		return
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	for _, e := range entries {
+		if code := run([]string{"--root", root, "delete", "--force", e.Name()}); code != exitOK {
+			t.Errorf("cannot delete container %s that a script left: exit code %d", e.Name(), code)
+		}
+	}
 }

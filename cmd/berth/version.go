@@ -5,6 +5,8 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/berth-oci/berth/runtime/container"
 )
 
 // Set by the linker: -ldflags "-X main.version=… -X main.commit=… -X main.date=…".
@@ -14,14 +16,11 @@ var (
 	date    = ""
 )
 
-// specVersion is the version of the OCI runtime specification that berth follows.
-const specVersion = "1.3.0"
-
 // printVersion writes what wrappers parse: "NAME version X" first, then "commit:" and "spec:" as runc has them.
 func printVersion(w io.Writer) error {
 	v, c, d := versionParts()
 	_, err := fmt.Fprintf(w, "berth version %s\n", v)
-	for _, line := range [][2]string{{"commit", c}, {"date", d}, {"spec", specVersion}, {"go", runtime.Version()}} {
+	for _, line := range [][2]string{{"commit", c}, {"date", d}, {"spec", container.SpecVersion}, {"go", runtime.Version()}} {
 		if line[1] != "" && err == nil {
 			_, err = fmt.Fprintf(w, "%s: %s\n", line[0], line[1])
 		}

@@ -4,9 +4,10 @@ package container
 
 import (
 	"errors"
-	"io"
 	"os"
 	"time"
+
+	"github.com/berth-oci/berth/runtime/internal/store"
 )
 
 // Runtime is one state directory and the choices that hold for every container in it. The zero value is not usable: Root
@@ -18,26 +19,24 @@ type Runtime struct {
 	Warn          func(message string)
 }
 
-// Stdio are the descriptors that become 0, 1 and 2 of the container's process where it has no terminal.
-type Stdio struct{ In, Out, Err *os.File }
-
-// CreateOptions are create's flags. Paths may be relative to the caller's working directory.
-type CreateOptions struct {
-	Bundle        string // folder that holds config.json
-	PidFile       string
-	ConsoleSocket string
-	PidfdSocket   string
-	PreserveFDs   int // descriptors 3…3+N-1 that the process keeps, besides LISTEN_FDS
-	NoPivot       bool
-	NoNewKeyring  bool
-	Stdio         Stdio
+func (r *Runtime) warn(message string) {
+	if r.Warn != nil {
+		r.Warn(message)
+	}
 }
 
-// RunOptions are run's flags.
-type RunOptions struct {
-	CreateOptions
-	Detach bool
-	Keep   bool // do not delete after exit
+// Stdio are the descriptors that become 0, 1 and 2 of the container's process where it has no terminal. Those that are nil
+// are the caller's own.
+type Stdio struct{ In, Out, Err *os.File }
+
+func (s Stdio) fds() [3]uintptr {
+	fds := [3]uintptr{0, 1, 2}
+	for i, f := range []*os.File{s.In, s.Out, s.Err} {
+		if f != nil {
+			fds[i] = f.Fd()
+		}
+	}
+	return fds
 }
 
 // State is the answer of `state`: the JSON of runtime-spec's "State of container", with the fields that runc adds and
@@ -46,7 +45,7 @@ type State struct {
 	OCIVersion  string            `json:"ociVersion"`
 	ID          string            `json:"id"`
 	Pid         int               `json:"pid"`
-	Status      string            `json:"status"` // creating, created, running, paused, stopped
+	Status      string            `json:"status"` // one of the constants
 	Bundle      string            `json:"bundle"`
 	Rootfs      string            `json:"rootfs"`
 	Created     time.Time         `json:"created"`
@@ -54,88 +53,60 @@ type State struct {
 	Owner       string            `json:"owner"`
 }
 
-// ExecOptions are exec's flags; Process, where set, is the JSON of a runtime-spec process and wins over the single ones.
-type ExecOptions struct {
-	Process        []byte
-	Args           []string
-	TTY            bool
-	User           string // UID[:GID]
-	AdditionalGids []uint32
-	Cwd            string
-	Env            []string
-	Caps           []string
-	Apparmor       string
-	ProcessLabel   string
-	NoNewPrivs     bool
-	Detach         bool
-	PidFile        string
-	ConsoleSocket  string
-	PidfdSocket    string
-	PreserveFDs    int
-	Cgroup         []string // controller:path or path
-	IgnorePaused   bool
-	Stdio          Stdio
-}
+// Status is where a container is in its life (runtime.md, "State").
+type Status = string
+
+// The statuses. Paused is runc's addition.
+const (
+	Creating Status = "creating"
+	Created  Status = "created"
+	Running  Status = "running"
+	Paused   Status = "paused"
+	Stopped  Status = "stopped"
+)
 
 // Errors a caller branches on. Their words are what shims and engines match (containerd and Docker compare substrings).
 var (
-	ErrNotExist   = errors.New("container does not exist")
-	ErrExist      = errors.New("container with given ID already exists")
+	ErrNotExist   = store.ErrNotExist
+	ErrExist      = store.ErrExist
 	ErrNotRunning = errors.New("container not running")
 	ErrStopped    = errors.New("cannot start a container that has stopped")
+	ErrFinished   = errors.New("process already finished")
 )
 
-var errUnbuilt = errors.New("this verb is not built yet")
+// open opens the state directory and a container in it, locked. The caller closes both with the returned function.
+func (r *Runtime) open(id string) (*store.Entry, func(), error) {
+	s, err := store.Open(r.Root)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := s.Lookup(id)
+	if err != nil {
+		s.Close()
+		return nil, nil, err
+	}
+	done := func() {
+		e.Unlock()
+		e.Close()
+		s.Close()
+	}
+	if err := e.Lock(); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return e, done, nil
+}
 
-// Create makes the container and leaves its process waiting for Start.
-func (r *Runtime) Create(id string, o CreateOptions) error { return errUnbuilt }
-
-// Start lets a created container's process go on to the user's program; a failing execve is Start's error.
-func (r *Runtime) Start(id string) error { return errUnbuilt }
-
-// Run is Create, Start, wait, Delete; it returns the exit status (128+N for signal N).
-func (r *Runtime) Run(id string, o RunOptions) (int, error) { return 0, errUnbuilt }
-
-// State reads the state of one container.
-func (r *Runtime) State(id string) (State, error) { return State{}, errUnbuilt }
-
-// List reads the state of all containers; one that cannot be read is reported through Warn.
-func (r *Runtime) List() ([]State, error) { return nil, errUnbuilt }
-
-// Kill sends the signal to the container's first process, or with all to every process in it.
-func (r *Runtime) Kill(id string, signal int, all bool) error { return errUnbuilt }
-
-// Delete removes what is left of a stopped container; with force it kills first, and an unknown id is no error.
-func (r *Runtime) Delete(id string, force bool) error { return errUnbuilt }
-
-// Exec runs another process in the container and returns its exit status, or 0 once a detached one runs.
-func (r *Runtime) Exec(id string, o ExecOptions) (int, error) { return 0, errUnbuilt }
-
-// Processes returns the pids, as the caller's PID namespace numbers them, of all processes in the container's cgroup.
-func (r *Runtime) Processes(id string) ([]int, error) { return nil, errUnbuilt }
-
-// Pause freezes the container's cgroup.
-func (r *Runtime) Pause(id string) error { return errUnbuilt }
-
-// Resume thaws the container's cgroup.
-func (r *Runtime) Resume(id string) error { return errUnbuilt }
-
-// Update applies the JSON of runtime-spec's linux.resources to a container that is created or running.
-func (r *Runtime) Update(id string, resources []byte) error { return errUnbuilt }
-
-// Stats reads one sample of the cgroup's counters.
-func (r *Runtime) Stats(id string) (any, error) { return nil, errUnbuilt }
-
-// PlanFormat is how Plan prints.
-type PlanFormat string
-
-// The formats of Plan.
-const (
-	PlanText PlanFormat = "text"
-	PlanJSON PlanFormat = "json"
-)
-
-// Plan writes what Create would do for the bundle, without doing any of it.
-func (r *Runtime) Plan(id string, o CreateOptions, format PlanFormat, w io.Writer) error {
-	return errUnbuilt
+// load is open with the saved state.
+func (r *Runtime) load(id string) (*store.Entry, store.State, func(), error) {
+	e, done, err := r.open(id)
+	if err != nil {
+		return nil, store.State{}, nil, err
+	}
+	s, err := e.Load()
+	if err != nil {
+		done()
+		return nil, store.State{}, nil, err
+	}
+	return e, s, done, nil
 }

@@ -15,6 +15,7 @@ package cgroup
 
 import (
 	"fmt"
+	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -28,6 +29,8 @@ type Request struct {
 	CgroupsPath string // linux.cgroupsPath as written, empty: chosen from ID
 	Systemd     bool   // CgroupsPath is slice:prefix:name and systemd makes the group
 	Resources   *specs.LinuxResources
+	Delegate    bool // the v2 group becomes DelegateUID's: the container has a new cgroup namespace and a writable cgroup mount
+	DelegateUID int  // the container's process.user.uid, as the host numbers it
 	Host        Host
 }
 
@@ -86,8 +89,17 @@ func Decide(r Request) (Layout, error) {
 		l.Making = append(l.Making, making(h, dir, r.Host.Rootless && p.chosen)...)
 	}
 	l.noFork = noFork(r.Resources)
+	l.Making = append(l.Making, delegation(l, r)...)
 	l.Settings, l.Warnings, err = settings(r.Resources, l.Dirs, r.Host, fresh)
 	return l, err
+}
+
+// delegation gives the v2 group away (config-linux.md "Cgroup ownership"); v1's never is, and neither is hybrid's.
+func delegation(l Layout, r Request) []Op {
+	if d, ok := l.Dir(""); ok && r.Delegate && l.Mode == host.CgroupV2 && !l.rootless {
+		return []Op{{Kind: Chown, Path: d.Path, Value: strconv.Itoa(r.DelegateUID), Why: "the container may divide its own group"}}
+	}
+	return nil
 }
 
 func noFork(r *specs.LinuxResources) bool {
@@ -112,21 +124,18 @@ func making(h Hierarchy, d Dir, optional bool) []Op {
 //
 // With pids.limit 0 the kernel refuses a clone into the group (EAGAIN) but not a move; then the v2 group's cgroup.procs is
 // among Tasks.
-func (l Layout) Join() Join {
-	j := joinOf(l.Dirs)
-	if d, ok := l.Dir("pids"); l.noFork && ok && d.Version == 2 {
-		j.CloneInto, j.Tasks = "", append(j.Tasks, d.Path+"/cgroup.procs")
-	}
-	return j
-}
+func (l Layout) Join() Join { return joinOf(l.Dirs, l.noFork) }
 
-func joinOf(dirs []Dir) Join {
+func joinOf(dirs []Dir, noFork bool) Join {
 	var j Join
 	for _, d := range dirs {
-		if d.Version == 2 {
-			j.CloneInto = d.Path
-		} else {
+		switch {
+		case d.Version == 1:
 			j.Tasks = append(j.Tasks, d.Path+"/tasks")
+		case noFork && contains(d.Controllers, "pids"):
+			j.Tasks = append(j.Tasks, d.Path+"/cgroup.procs")
+		default:
+			j.CloneInto = d.Path
 		}
 	}
 	return j

@@ -216,7 +216,23 @@ func listOf(rules []Rule) (deviceList, error) {
 			return l, err
 		}
 	}
+	l.complete()
 	return l, nil
+}
+
+// complete gives an allowed device the reading and writing rights that wider exceptions allow: the kernel wants one
+// exception to have all that an open asks for (O_RDWR), and does not add them up. Making a node is never asked for together.
+func (l deviceList) complete() {
+	if l.allow {
+		return
+	}
+	for k := range l.exceptions {
+		for other, access := range l.exceptions {
+			if other.covers(k) {
+				l.exceptions[k] |= access &^ Mknod
+			}
+		}
+	}
 }
 
 func (l deviceList) add(r Rule) error {
@@ -232,7 +248,7 @@ func (l deviceList) add(r Rule) error {
 			if l.exceptions[other] == 0 {
 				delete(l.exceptions, other)
 			}
-		case other.covers(key) && access&r.Access != 0:
+		case other.overlaps(key) && access&r.Access != 0:
 			return fmt.Errorf("cannot apply %s: cgroup v1 cannot except %q from the wider rule on \"%c %s:%s %s\"",
 				r.Field, r, other.kind, number(other.major), number(other.minor), access)
 		}
@@ -243,6 +259,12 @@ func (l deviceList) add(r Rule) error {
 // covers says that k matches every device that o matches.
 func (k deviceKey) covers(o deviceKey) bool {
 	return k.kind == o.kind && (k.major == anyNumber || k.major == o.major) && (k.minor == anyNumber || k.minor == o.minor)
+}
+
+// overlaps says that some device matches both.
+func (k deviceKey) overlaps(o deviceKey) bool {
+	return k.kind == o.kind && (k.major == anyNumber || o.major == anyNumber || k.major == o.major) &&
+		(k.minor == anyNumber || o.minor == anyNumber || k.minor == o.minor)
 }
 
 func (l deviceList) sorted() []Rule {
@@ -268,6 +290,10 @@ func (lo *lowering) devicesV1(d Dir, rules []Rule) {
 	l, err := listOf(rules)
 	if err != nil {
 		lo.err = firstError(lo.err, err)
+		return
+	}
+	if lo.when == update {
+		lo.ops = append(lo.ops, Op{Kind: Relist, Path: d.Path, Field: resourcesPath + "devices", Rules: rules})
 		return
 	}
 	base, except := "devices.deny", "devices.allow"

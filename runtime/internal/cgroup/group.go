@@ -79,8 +79,20 @@ func (g *Group) Dir(controller string) (Dir, bool) { return dirOf(g.dirs, contro
 // Exists says whether any of the group's directories is left.
 func (g *Group) Exists() bool { return len(g.dirs) > 0 }
 
-// Join says where a further process of the container has to be.
-func (g *Group) Join() Join { return joinOf(g.dirs) }
+// Join says where a further process of the container has to be. A group at its pids limit refuses births, but not moves:
+// there a process joins by the file.
+func (g *Group) Join() Join { return joinOf(g.dirs, g.full()) }
+
+func (g *Group) full() bool {
+	d, ok := g.Dir("pids")
+	if !ok || d.Version != 2 {
+		return false
+	}
+	r := reader{dir: d.Path}
+	limit := r.text("pids.max")
+	n, err := parseUint(limit)
+	return err == nil && r.number("pids.current") >= n
+}
 
 // Procs are the processes in the group and in groups below it, in all hierarchies, as the caller's PID namespace numbers
 // them, sorted, each once. Those of other PID namespaces that have no number here are left out.
@@ -133,15 +145,26 @@ func procs(dir string) ([]int, error) {
 }
 
 func subdirs(dir string) []string {
-	entries, err := os.ReadDir(dir)
+	list, err := os.ReadDir(dir)
 	if err != nil {
 		return nil
 	}
 	var names []string
-	for _, e := range entries {
+	for _, e := range list {
 		if e.IsDir() {
 			names = append(names, e.Name())
 		}
 	}
+	return names
+}
+
+// entries are the names in a directory; none where it is gone.
+func entries(dir string) []string {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(-1)
 	return names
 }

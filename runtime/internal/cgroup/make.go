@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -40,9 +41,14 @@ func (l *Layout) Make() error {
 }
 
 // Apply writes the limits. The first failure is returned; what was written stays, since a create that fails removes all.
+// Device rules that a rootless caller may not load are left out, as by other runtimes: it has no device rights to lose.
 func (l *Layout) Apply() error {
 	for _, op := range l.Settings {
-		if err := l.run(op); err != nil {
+		err := l.run(op)
+		if op.Optional && isDenied(err) {
+			continue
+		}
+		if err != nil {
 			return &Error{op, err}
 		}
 	}
@@ -84,8 +90,12 @@ func (l *Layout) run(op Op) error {
 		return enable(op)
 	case Check:
 		return check(op)
+	case Chown:
+		return delegate(op)
 	case Devices:
 		return attachDevices(op.Path, op.Rules)
+	case Relist:
+		return relist(op)
 	}
 	return writeOp(op)
 }
@@ -273,4 +283,25 @@ func enableIn(dir string, controllers []string) {
 	for _, c := range want { // one refused controller refuses the whole line
 		_ = writeFile(dir+"/cgroup.subtree_control", c)
 	}
+}
+
+// delegate changes the owner of the directory and of the files that the kernel lists as safe to give away.
+func delegate(op Op) error {
+	uid, err := strconv.Atoi(op.Value)
+	if err != nil {
+		return err
+	}
+	names := []string{"cgroup.procs", "cgroup.subtree_control", "cgroup.threads"}
+	if b, err := os.ReadFile("/sys/kernel/cgroup/delegate"); err == nil {
+		names = strings.Fields(string(b))
+	}
+	if err := os.Lchown(op.Path, uid, -1); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := os.Lchown(op.Path+"/"+path.Base(name), uid, -1); err != nil && !errors.Is(err, syscall.ENOENT) {
+			return err
+		}
+	}
+	return nil
 }

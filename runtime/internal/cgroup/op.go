@@ -17,6 +17,8 @@ const (
 	Write   Kind = "write"   // write Value to the existing file Path
 	Check   Kind = "check"   // refuse if the number in the file Path is above Value
 	Devices Kind = "devices" // attach the program for Rules to the v2 group Path
+	Relist  Kind = "relist"  // turn the v1 device list of Path into Rules, changing only what differs
+	Chown   Kind = "chown"   // give the directory Path, and what may be delegated in it, to the user id Value
 )
 
 // Op is one operation as data.
@@ -49,6 +51,10 @@ func (o Op) String() string {
 		s = fmt.Sprintf("enable %s for %s", o.Value, o.Path)
 	case Check:
 		s = fmt.Sprintf("check that %s is at most %s", o.Path, o.Value)
+	case Chown:
+		s = fmt.Sprintf("give %s to user %s", o.Path, o.Value)
+	case Relist:
+		s = fmt.Sprintf("change device rules of %s to: %s", o.Path, rulesString(o.Rules))
 	case Devices:
 		s = fmt.Sprintf("attach device rules to %s: %s", o.Path, rulesString(o.Rules))
 	}

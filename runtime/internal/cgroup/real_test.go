@@ -85,14 +85,15 @@ func clean(t *testing.T, s State) {
 	}
 }
 
-// inside runs a shell script as a member of the group: it joins as a container's first process does.
+// inside runs a shell script as a member of the group: it joins as a container's first process does. It returns once the
+// process has joined.
 func inside(t *testing.T, g *Group, script string) *exec.Cmd {
 	t.Helper()
 	join := ""
 	for _, f := range g.Join().Tasks {
 		join += fmt.Sprintf("echo 0 > %s || exit 99; ", f)
 	}
-	cmd := exec.Command("/bin/sh", "-c", join+script)
+	cmd := exec.Command("/bin/sh", "-c", join+"echo joined >&3; exec 3>&-; "+script)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if dir := g.Join().CloneInto; dir != "" {
 		f, err := os.Open(dir)
@@ -101,13 +102,20 @@ func inside(t *testing.T, g *Group, script string) *exec.Cmd {
 		}
 		defer f.Close()
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(f.Fd())
-		var out strings.Builder
-		cmd.Stdout, cmd.Stderr = &out, &out
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-	} else if err := cmd.Start(); err != nil {
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
 		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd.ExtraFiles = []*os.File{w}
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Read(make([]byte, 16)); err != nil {
+		t.Fatalf("cannot join the group: %v, %v", err, cmd.Wait())
 	}
 	return cmd
 }
@@ -134,11 +142,11 @@ func TestMemberOfAllHierarchiesIsListedKilledAndRemoved(t *testing.T) {
 
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 500 {
+	for range 3000 {
 		if ok() {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("no %s within 5 s", what)
+	t.Fatalf("no %s within 30 s", what)
 }

@@ -209,7 +209,7 @@ func TestOversizeConfigsAreBounded(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"100,000 mounts", minimal(`,"mounts":[` + repeat(`{"destination":"/a"}`, 100_000) + `]`), ""},
 		{"100,001 mounts", minimal(`,"mounts":[` + repeat(`{"destination":"/a"}`, 100_001) + `]`), "mounts[100000]: is more than the 100000 entries"},
-		{"a million env entries", minimal(`,"process":{"cwd":"/","env":[` + repeat(`"A=1"`, 1_000_000) + `]}`), ""},
+		{"a million env entries", minimal(`,"process":{"cwd":"/","env":[` + repeat(`""`, 1_000_000) + `]}`), ""},
 		{"empty mounts", minimal(`,"mounts":[` + repeat(`{}`, fit(`{}`)) + `]`), "mounts[0].destination: is missing"},
 		{"empty strings", minimal(`,"process":{"cwd":"/","args":[` + repeat(`""`, fit(`""`)) + `]}`), "more than 1048576 values"},
 		{"many seccomp args", minimal(`,"linux":{"seccomp":{"defaultAction":"a","syscalls":[` + repeat(`{"names":[],"action":"","args":[`+repeat(`{"index":0,"value":0,"op":""}`, 10)+`]}`, 40_000) + `]}}`), "more than 1048576 values"},
@@ -246,22 +246,18 @@ func itoa(i int) string {
 }
 
 func FuzzLoad(f *testing.F) {
-	files, _ := filepath.Glob("testdata/*/config.json")
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
+	for _, c := range validateCases { // small ones: whole configs make a fuzzer slow
+		if len(c.add) < 1000 {
+			f.Add(minimal(c.add))
 		}
-		f.Add(string(text))
 	}
 	f.Add(minimal(`,"process":{"cwd":"/","user":{"uid":-0},"args":["\ud83d\ude00"]}`))
 	f.Fuzz(func(t *testing.T, text string) {
-		s, unknown, err := Parse(text)
+		_, unknown, err := Parse(text)
 		if err != nil || len(unknown) > 0 || strings.HasPrefix(text, "\ufeff") {
 			return
 		}
 		sameAsEncodingJSON(t, "fuzz", text)
-		_ = s
 	})
 }
 

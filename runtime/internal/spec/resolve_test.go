@@ -1,9 +1,12 @@
 package spec
 
 import (
+	"encoding/json"
 	"slices"
 	"sort"
 	"testing"
+
+	"github.com/berth-oci/berth/runtime/internal/host"
 )
 
 func TestMountOptionsAreSortedAndOnce(t *testing.T) {
@@ -132,5 +135,31 @@ func TestResolveDockersConfig(t *testing.T) {
 	}
 	if len(s.Linux.Sysctl) != 2 || s.Linux.Sysctl[0].File != "net/ipv4/ip_unprivileged_port_start" {
 		t.Errorf("sysctl %+v", s.Linux.Sysctl)
+	}
+}
+
+// A config that uses every property is accepted where the machine has all there is, and resolves to what the file says.
+func TestResolveIsGolden(t *testing.T) {
+	everySupported(t)
+	h := host.Modern()
+	h.LSM = host.LSM{Apparmor: true, Selinux: true}
+	for _, name := range []string{"everything", "docker", "example", "rootless"} {
+		raw, err := Load("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := Validate(raw, h); len(found) > 0 {
+			t.Errorf("%s: %v", name, found)
+		}
+		s, err := Resolve(raw, "/run/bundle")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Linux.Resources, s.Linux.Seccomp = nil, nil // as they are in the config
+		text, err := json.MarshalIndent(s, "", "\t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "testdata/"+name+"/resolved.json", append(text, '\n'))
 	}
 }

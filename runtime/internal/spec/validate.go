@@ -81,7 +81,7 @@ type checker struct {
 	more  int
 }
 
-// Validate gives every finding about a config, in the order of the specification: what runtime-spec says MUST hold, what
+// Validate gives every finding about a config, namespaces first, for other rules lean on them: what runtime-spec says MUST hold, what
 // kernels and this host refuse anyway, and what cannot be applied here. An empty answer, or one with warnings only, means
 // that Resolve will succeed.
 func Validate(raw *specs.Spec, h host.Host) []Finding {
@@ -101,6 +101,9 @@ func Validate(raw *specs.Spec, h host.Host) []Finding {
 	c.hooks()
 	c.annotations()
 	c.platformLinux()
+	for _, f := range Unsupported(raw, Supported) {
+		c.add(f)
+	}
 	return c.result()
 }
 

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	stateFile   = "state.json"
-	stateTemp   = "state.json.new"
+	stateFile   = "state"
+	stateTemp   = "state.new"
 	journalFile = "journal"
 	lockFile    = "lock"
 )

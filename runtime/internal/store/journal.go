@@ -6,23 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
+
+	"github.com/berth-oci/berth/runtime/internal/cgroup"
 )
 
 // Undo describes one thing that a container leaves on the machine and that has to be taken back. It is data: carrying it
 // out is the runtime's part, from the last record to the first, and must bear that the thing was never made.
 type Undo struct {
-	Kind UndoKind `json:"kind"`
-	Path string   `json:"path,omitempty"` // cgroup, mount, directory, file or resctrl group: absolute
+	Kind UndoKind
+	Path string // cgroup, mount, directory, file or resctrl group: absolute
 
-	Name      string `json:"name,omitempty"`      // network device: its name in the container; unit: its name
-	Former    string `json:"former,omitempty"`    // network device: its name on the host
-	Namespace string `json:"namespace,omitempty"` // network device: path of the namespace it is in
-	User      bool   `json:"user,omitempty"`      // unit: of the user manager
+	Name      string // network device: its name in the container; unit: its name
+	Former    string // network device: its name on the host
+	Namespace string // network device: path of the namespace it is in
+	User      bool   // unit: of the user manager
 
-	Process Process `json:"process,omitzero"` // process: which one to kill
+	Process Process // process: which one to kill
 
-	Extra json.RawMessage `json:"extra,omitempty"`
+	Cgroup cgroup.State // cgroup: what Layout.State gives
+
+	Extra json.RawMessage
 }
 
 // UndoKind says what was made.
@@ -40,6 +47,8 @@ const (
 	UndoProcess       UndoKind = "process"   // kill by pidfd once the start time matches
 )
 
+var undoKinds = []UndoKind{UndoCgroup, UndoUnit, UndoMount, UndoDirectory, UndoFile, UndoNetworkDevice, UndoResctrl, UndoProcess}
+
 // Record appends to the journal, in one write. It comes before the things are made: a crash between the two leaves a
 // record of nothing, which is harmless, where the other order would leave a thing that nobody knows of. The caller
 // holds the lock.
@@ -54,17 +63,14 @@ func (e *Entry) record(undo []Undo) error {
 	if e.lock == none {
 		return errors.New("the entry is not locked")
 	}
-	var lines bytes.Buffer
-	enc := json.NewEncoder(&lines) // ends each with a newline and never writes one inside
+	l := make(lines, 0, 1024)
 	for i := range undo {
-		if err := enc.Encode(&undo[i]); err != nil {
-			return err
-		}
+		undo[i].encode(&l)
 	}
 	if err := e.openJournal(); err != nil {
 		return err
 	}
-	return writeAll(e.journal, lines.Bytes())
+	return writeAll(e.journal, l)
 }
 
 // openJournal opens the journal for appending, once. A last line that a crash tore is cut off first: what it was to
@@ -104,7 +110,7 @@ func (e *Entry) journalLines() (kept int64, lines []byte, err error) {
 // can be undone.
 func (e *Entry) Journal() ([]Undo, error) {
 	path := filepath.Join(e.Dir(), journalFile)
-	_, lines, err := e.journalLines()
+	_, whole, err := e.journalLines()
 	if errors.Is(err, syscall.ENOENT) {
 		return nil, nil
 	}
@@ -116,14 +122,43 @@ func (e *Entry) Journal() ([]Undo, error) {
 		broken error
 		number int
 	)
-	for line := range bytes.Lines(lines) {
+	for text := range strings.Lines(string(whole)) {
 		number++
-		var u Undo
-		if err := json.Unmarshal(line, &u); err != nil {
+		l := parseLine(strings.TrimSuffix(text, "\n"))
+		u := decodeUndo(&l)
+		if err := l.done(); err != nil {
 			broken = errors.Join(broken, fmt.Errorf("cannot understand %q, line %d: %w", path, number, err))
 			continue
 		}
 		undo = append(undo, u)
 	}
 	return undo, broken
+}
+
+// encode writes one record: the kind, then every field in its order.
+func (u *Undo) encode(l *lines) {
+	user := ""
+	if u.User {
+		user = "user"
+	}
+	p := u.Process
+	values := []string{u.Path, u.Name, u.Former, u.Namespace, user, strconv.Itoa(p.Pid), digits(p.Start), p.Boot, string(u.Extra)}
+	if !isZero(u.Cgroup) {
+		values = append(values, cgroupValues(u.Cgroup)...)
+	}
+	l.put(string(u.Kind), values...)
+}
+
+func decodeUndo(l *line) Undo {
+	u := Undo{Kind: UndoKind(l.word), Path: l.text(), Name: l.text(), Former: l.text(), Namespace: l.text(), User: l.text() == "user", Process: l.process()}
+	if extra := l.text(); extra != "" {
+		u.Extra = json.RawMessage(extra)
+	}
+	if len(l.values) > 0 {
+		u.Cgroup = l.cgroup()
+	}
+	if !slices.Contains(undoKinds, u.Kind) {
+		l.fail(errors.New("it is no kind of undo"))
+	}
+	return u
 }

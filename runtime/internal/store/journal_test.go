@@ -65,10 +65,10 @@ func TestABrokenLineIsNamedAndTheOthersAreKept(t *testing.T) {
 	whole, err := os.ReadFile(path)
 	must(t, err)
 	lines := strings.SplitAfter(string(whole), "\n")
-	lines[1] = "{\"kind\":\n"
+	lines[1] = "mount\n"
 	must(t, os.WriteFile(path, []byte(strings.Join(lines, "")), 0o600))
 	got, err := e.Journal()
-	wantError(t, err, nil, path, "line 2")
+	wantError(t, err, nil, path, "line 2", "a value is missing")
 	if want := []Undo{records[0], records[2]}; !reflect.DeepEqual(got, want) {
 		t.Errorf("Journal = %+v, want %+v", got, want)
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -14,9 +13,9 @@ import (
 // Process names a process for good, where a pid alone is used again: the same pid with another start time, or of another
 // boot, is another process.
 type Process struct {
-	Pid   int    `json:"pid,omitempty"`
-	Start uint64 `json:"start,omitempty"` // clock ticks after boot: field 22 of proc_pid_stat(5)
-	Boot  string `json:"boot,omitempty"`  // /proc/sys/kernel/random/boot_id
+	Pid   int
+	Start uint64 // clock ticks after boot: field 22 of proc_pid_stat(5)
+	Boot  string // /proc/sys/kernel/random/boot_id
 }
 
 // Life is what has become of a process.
@@ -71,28 +70,45 @@ func (p Process) Life() (Life, error) {
 
 // bootID tells this boot from all others.
 var bootID = sync.OnceValues(func() (string, error) {
-	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(string(data)), nil
+	data, err := readProc("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(data), err
 })
 
 // processStat reads the state letter and the start time. The command's name stands between parentheses and may hold
 // parentheses and spaces itself, so the fields are counted from the last one.
 func processStat(pid int) (state byte, start uint64, err error) {
 	path := "/proc/" + strconv.Itoa(pid) + "/stat"
-	data, err := os.ReadFile(path)
+	data, err := readProc(path)
 	if err != nil {
 		return 0, 0, err
 	}
-	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
+	fields := strings.Fields(data[strings.LastIndexByte(data, ')')+1:])
 	if len(fields) < 20 {
 		return 0, 0, fmt.Errorf("cannot understand %s: %d fields after the name, 20 at least expected", path, len(fields))
 	}
-	start, err = strconv.ParseUint(string(fields[19]), 10, 64)
+	start, err = strconv.ParseUint(fields[19], 10, 64)
 	if err != nil {
 		return 0, 0, fmt.Errorf("cannot understand %s, field 22: %w", path, err)
 	}
 	return fields[0][0], start, nil
+}
+
+// readProc reads a short file of the kernel's in one read, which keeps it from changing in between, and past the poller that
+// package os would set up first.
+func readProc(path string) (string, error) {
+	fd, err := openAt(atCWD, path, syscall.O_RDONLY, 0)
+	if err != nil {
+		return "", fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	defer syscall.Close(fd)
+	var buffer [2048]byte
+	n := 0
+	err = retry(func() error {
+		n, err = syscall.Read(fd, buffer[:])
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	return string(buffer[:n]), nil
 }

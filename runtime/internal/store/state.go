@@ -5,61 +5,52 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
+
+	"github.com/berth-oci/berth/runtime/internal/cgroup"
 )
 
 // format is the version of the file's layout. A berth that finds a newer one than its own does not guess.
 const format = 1
 
-// State is what one command leaves for the next. Zero values are left out of the file.
+// State is what one command leaves for the next.
 type State struct {
-	Format      int               `json:"format"`
-	ID          string            `json:"id"`
-	OCIVersion  string            `json:"ociVersion"`
-	Bundle      string            `json:"bundle"` // absolute
-	Rootfs      string            `json:"rootfs"` // absolute
-	Created     time.Time         `json:"created"`
-	Owner       uint32            `json:"owner"` // uid of who created it
-	Annotations map[string]string `json:"annotations,omitempty"`
+	ID          string // filled in by Save
+	OCIVersion  string
+	Bundle      string // absolute
+	Rootfs      string // absolute
+	Created     time.Time
+	Owner       uint32 // uid of who created it
+	Annotations map[string]string
 
-	Init    Process `json:"init"`              // the container's first process; Pid 0 while there is none
-	Started bool    `json:"started,omitempty"` // start was asked for; until then the container is "created"
+	Init    Process // the container's first process; Pid 0 while there is none
+	Started bool    // start was asked for; until then the container is "created"
 
-	Cgroup       Cgroup            `json:"cgroup"`
-	Namespaces   map[string]string `json:"namespaces,omitempty"` // spec type → path that stays good while Init lives
-	IntelRdt     string            `json:"intelRdt,omitempty"`   // the resctrl group
-	NoNewKeyring bool              `json:"noNewKeyring,omitempty"`
-	ConfigDigest string            `json:"configDigest,omitempty"` // "sha256:HEX" of config.json as it was read
+	Cgroup       cgroup.State      // where its processes are accounted
+	Namespaces   map[string]string // spec type → path that stays good while Init lives
+	IntelRdt     string            // the resctrl group
+	NoNewKeyring bool
+	ConfigDigest string // "sha256:HEX" of config.json as it was read
 
 	// Hooks that run after create, as config.json has them, because the bundle may change meanwhile.
-	Poststart json.RawMessage `json:"poststart,omitempty"`
-	Poststop  json.RawMessage `json:"poststop,omitempty"`
+	Poststart json.RawMessage
+	Poststop  json.RawMessage
 
 	// Extra holds what single features keep, under their own names.
-	Extra map[string]json.RawMessage `json:"extra,omitempty"`
-}
-
-// Cgroup says where the container's processes are accounted and who made that place.
-type Cgroup struct {
-	Mode  string            `json:"mode,omitempty"`  // v1, hybrid, v2
-	Unit  string            `json:"unit,omitempty"`  // the systemd unit, where systemd made it
-	Slice string            `json:"slice,omitempty"` // the unit's slice
-	User  bool              `json:"user,omitempty"`  // the unit is the user manager's
-	Paths map[string]string `json:"paths,omitempty"` // controller → absolute folder; "" is the unified hierarchy
+	Extra map[string]json.RawMessage
 }
 
 // Save replaces the state in one step: a reader, or a crash at any moment, meets the former state or this one. The caller
-// holds the lock. Format and ID are filled in.
+// holds the lock. A negative pid is an error of the caller.
 func (e *Entry) Save(s State) error {
 	if e.lock == none {
 		return fmt.Errorf("cannot save state of %q: the entry is not locked", e.id)
 	}
-	s.Format, s.ID = format, e.id
-	data, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("cannot save state of %q: %w", e.id, err)
-	}
+	s.ID = e.id
+	data := encodeState(s)
 	if len(data) > maxState {
 		return fmt.Errorf("cannot save state of %q: it has %d bytes and %d is the most; shorten the annotations or hooks", e.id, len(data), maxState)
 	}
@@ -89,7 +80,7 @@ func (e *Entry) replace(name, temp string, data []byte) error {
 	return err
 }
 
-// Load reads the state. [ErrIncomplete] says that there is none yet: create is at work, or was killed.
+// Load reads the state. [ErrIncomplete] says that there is none yet: create is at work, or was killed. Times come back in UTC.
 func (e *Entry) Load() (State, error) {
 	path := filepath.Join(e.Dir(), stateFile)
 	data, err := e.readFile(stateFile, maxState)
@@ -109,19 +100,106 @@ func (e *Entry) Load() (State, error) {
 	return s, nil
 }
 
+// encodeState writes a state. The first line says what the file is, the last that it is whole.
+func encodeState(s State) []byte {
+	l := make(lines, 0, 2048)
+	l.put(stateHead, digits(format))
+	l.put("id", s.ID)
+	l.text("ociVersion", s.OCIVersion)
+	l.text("bundle", s.Bundle)
+	l.text("rootfs", s.Rootfs)
+	if !s.Created.IsZero() {
+		l.put("created", strconv.FormatInt(s.Created.Unix(), 10), digits(uint64(s.Created.Nanosecond())))
+	}
+	l.put("owner", digits(uint64(s.Owner)))
+	table(&l, "annotation", s.Annotations)
+	l.process("init", s.Init)
+	l.flag("started", s.Started)
+	if !isZero(s.Cgroup) {
+		l.put("cgroup", cgroupValues(s.Cgroup)...)
+	}
+	table(&l, "namespace", s.Namespaces)
+	l.text("intelRdt", s.IntelRdt)
+	l.flag("noNewKeyring", s.NoNewKeyring)
+	l.text("configDigest", s.ConfigDigest)
+	l.text("poststart", string(s.Poststart))
+	l.text("poststop", string(s.Poststop))
+	table(&l, "extra", s.Extra)
+	l.put(stateTail)
+	return l
+}
+
+const (
+	stateHead = "berth-state"
+	stateTail = "end"
+)
+
 // decodeState refuses what no Save of this id wrote.
 func decodeState(data []byte, id string) (State, error) {
-	var s State
-	if err := json.Unmarshal(data, &s); err != nil {
-		return State{}, err
+	head, rest, _ := strings.Cut(string(data), "\n")
+	first := parseLine(head)
+	if first.word != stateHead {
+		return State{}, errors.New("it is not a container's state")
 	}
-	switch {
-	case s.Format != format:
-		return State{}, fmt.Errorf("it has format %d and this version knows %d", s.Format, format)
-	case s.ID != id:
+	if n := first.number(64); n != format {
+		return State{}, fmt.Errorf("it has format %d and this version knows %d", n, format)
+	}
+	rest, whole := strings.CutSuffix(rest, "\n"+stateTail+"\n")
+	if !whole {
+		return State{}, errors.New("it is cut off")
+	}
+	var s State
+	for text := range strings.SplitSeq(rest, "\n") {
+		l := parseLine(text)
+		s.take(&l)
+		if err := l.done(); err != nil {
+			return State{}, err
+		}
+	}
+	if s.ID != id {
 		return State{}, fmt.Errorf("it is the state of container %q", s.ID)
-	case s.Init.Pid < 0:
-		return State{}, fmt.Errorf("pid %d is negative", s.Init.Pid)
 	}
 	return s, nil
+}
+
+// take sets what one line says.
+func (s *State) take(l *line) {
+	switch l.word {
+	case "id":
+		s.ID = l.text()
+	case "ociVersion":
+		s.OCIVersion = l.text()
+	case "bundle":
+		s.Bundle = l.text()
+	case "rootfs":
+		s.Rootfs = l.text()
+	case "created":
+		s.Created = time.Unix(int64(l.number(63)), int64(l.number(30))).UTC()
+	case "owner":
+		s.Owner = uint32(l.number(32))
+	case "annotation":
+		entry(l, &s.Annotations)
+	case "init":
+		s.Init = l.process()
+	case "started":
+		s.Started = true
+	case "cgroup":
+		s.Cgroup = l.cgroup()
+	case "namespace":
+		entry(l, &s.Namespaces)
+	case "intelRdt":
+		s.IntelRdt = l.text()
+	case "noNewKeyring":
+		s.NoNewKeyring = true
+	case "configDigest":
+		s.ConfigDigest = l.text()
+	case "poststart":
+		s.Poststart = json.RawMessage(l.text())
+	case "poststop":
+		s.Poststop = json.RawMessage(l.text())
+	case "extra":
+		entry(l, &s.Extra)
+	default:
+		l.fail(errors.New("it is unknown"))
+	}
 }

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/berth-oci/berth/runtime/internal/cgroup"
 )
 
 // open makes a store in a new directory and one locked entry in it.
@@ -208,14 +210,15 @@ func TestCheckID(t *testing.T) {
 	}
 }
 
-func TestStateComesBackAsItWasSaved(t *testing.T) {
+func TestSaveReplacesTheState(t *testing.T) {
 	s, e := openLocked(t)
 	want := State{
-		Format: format, ID: "box", OCIVersion: "1.3.0", Bundle: "/b", Rootfs: "/b/rootfs", Owner: 1000,
+		ID: "box", OCIVersion: "1.3.0", Bundle: "/b", Rootfs: "/b/rootfs", Owner: 1000,
 		Created:     time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC),
 		Annotations: map[string]string{"k": "line\nbreak \x1b[0m <&>"},
 		Init:        Process{Pid: 12, Start: 1 << 63, Boot: "b"}, Started: true,
-		Cgroup:     Cgroup{Mode: "hybrid", Unit: "u.scope", Slice: "s.slice", User: true, Paths: map[string]string{"": "/c", "pids": "/p"}},
+		Cgroup: cgroup.State{Mode: "hybrid", Unit: "u.scope", User: true, Dirs: []cgroup.Dir{{Version: 2, Mountpoint: "/m", Path: "/m/c"},
+			{Version: 1, Controllers: []string{"cpu", "cpuacct"}, Mountpoint: "/n", Path: "/n/c"}}},
 		Namespaces: map[string]string{"network": "/proc/12/ns/net"}, IntelRdt: "/r", NoNewKeyring: true, ConfigDigest: "sha256:00",
 		Poststart: json.RawMessage(`[{"path":"/h"}]`), Poststop: json.RawMessage(`[]`),
 		Extra: map[string]json.RawMessage{"x": json.RawMessage(`1`)},
@@ -239,6 +242,78 @@ func TestStateComesBackAsItWasSaved(t *testing.T) {
 	}
 }
 
+func TestNoPartOfAStateIsMistakenForAWhole(t *testing.T) {
+	_, e := openLocked(t)
+	must(t, e.Save(State{Bundle: "/b\nend\n", Annotations: map[string]string{"a": "end\n"}}))
+	path := filepath.Join(e.Dir(), stateFile)
+	whole, err := os.ReadFile(path)
+	must(t, err)
+	for cut := range whole {
+		must(t, os.WriteFile(path, whole[:cut], 0o600))
+		if s, err := e.Load(); err == nil {
+			t.Fatalf("the first %d of %d bytes are read as %+v", cut, len(whole), s)
+		}
+	}
+}
+
+// Every field that a state may get must come back: none is forgotten in encodeState or take.
+func TestStateKeepsEveryField(t *testing.T) {
+	var s State
+	fill(reflect.ValueOf(&s).Elem())
+	got, err := decodeState(encodeState(s), s.ID)
+	must(t, err)
+	if !reflect.DeepEqual(got, s) {
+		t.Errorf("got  %+v\nwant %+v", got, s)
+	}
+	var u Undo
+	fill(reflect.ValueOf(&u).Elem())
+	u.Kind = UndoMount
+	var l lines
+	u.encode(&l)
+	read := parseLine(strings.TrimSuffix(string(l), "\n"))
+	if got := decodeUndo(&read); !reflect.DeepEqual(got, u) || read.done() != nil {
+		t.Errorf("got  %+v (%v)\nwant %+v", got, read.done(), u)
+	}
+}
+
+// fill gives every field a value that is not its zero.
+func fill(v reflect.Value) {
+	if v.Type() == reflect.TypeFor[time.Time]() {
+		v.Set(reflect.ValueOf(time.Unix(1, 2).UTC()))
+		return
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("a \"b\" \n \x00 \xff ü")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int:
+		v.SetInt(1<<8 - 1)
+	case reflect.Uint32, reflect.Uint64:
+		v.SetUint(1<<32 - 1)
+	case reflect.Slice:
+		if v.Type().Elem().Kind() != reflect.Uint8 {
+			v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+			fill(v.Index(0))
+			fill(v.Index(1))
+			return
+		}
+		v.SetBytes([]byte(`{"a":"\n"}`))
+	case reflect.Map:
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(key)
+		fill(value)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	default:
+		panic(v.Type())
+	}
+}
+
 func TestChangesNeedTheLock(t *testing.T) {
 	_, e := openLocked(t)
 	e.Unlock()
@@ -256,18 +331,23 @@ func TestLoadRefusesWhatSaveDidNotWrite(t *testing.T) {
 	good, err := os.ReadFile(path)
 	must(t, err)
 	write := func(data string) func() error { return func() error { return os.WriteFile(path, []byte(data), 0o600) } }
+	swap := func(old, new string) func() error { return write(strings.Replace(string(good), old, new, 1)) }
 	for _, c := range []struct {
 		name  string
 		plant func() error
 		words string
 	}{
-		{"empty", write(""), "unexpected end"},
-		{"truncated", write(string(good[:len(good)/2])), "unexpected end"},
-		{"not an object", write(`[]`), "cannot unmarshal"},
-		{"newer format", write(`{"format":2,"id":"box"}`), "format 2 and this version knows 1"},
-		{"another's state", write(`{"format":1,"id":"other"}`), `state of container "other"`},
-		{"negative pid", write(`{"format":1,"id":"box","init":{"pid":-1}}`), "pid -1 is negative"},
-		{"bottomless", write(strings.Repeat("[", 1<<20)), "exceeded max depth"},
+		{"empty", write(""), "not a container's state"},
+		{"something else", write("{}"), "not a container's state"},
+		{"newer format", swap(`berth-state "1"`, `berth-state "2"`), "format 2 and this version knows 1"},
+		{"another's state", swap(`id "box"`, `id "other"`), `state of container "other"`},
+		{"negative pid", swap("end\n", "init \"-1\" \"0\" \"\"\nend\n"), `line "init": a value is no number`},
+		{"huge pid", swap("end\n", "init \"2147483648\" \"0\" \"\"\nend\n"), `line "init": a value is no number, or too large a one`},
+		{"unknown line", swap("end\n", "what \"x\"\nend\n"), `line "what": it is unknown`},
+		{"value missing", swap("end\n", "bundle\nend\n"), `line "bundle": a value is missing`},
+		{"value too many", swap("end\n", "bundle \"a\" \"b\"\nend\n"), `line "bundle": it has more values`},
+		{"no quotes", swap("end\n", "bundle /b\nend\n"), `line "bundle": a value is not between quotes`},
+		{"escape in a word", swap("end\n", "\x1b[2J\nend\n"), `line "\x1b[2J": it is unknown`},
 		{"too big", func() error { return os.Truncate(path, maxState+1) }, "is the most"},
 		{"writable by others", func() error { return os.Chmod(path, 0o666) }, "another user could have written it"},
 		{"link", func() error { return errors.Join(os.Remove(path), os.Symlink("/etc/passwd", path)) }, "symbolic link"},

@@ -1,0 +1,256 @@
+package container
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/berth-oci/berth/runtime/internal/kernel"
+	"github.com/berth-oci/berth/runtime/internal/launch"
+	"github.com/berth-oci/berth/runtime/internal/plan"
+	"github.com/berth-oci/berth/runtime/internal/program"
+	"github.com/berth-oci/berth/runtime/internal/spec"
+	"github.com/berth-oci/berth/runtime/internal/store"
+)
+
+// hookRun is one hook being run: what it gets and where it lives.
+type hookRun struct {
+	hook  *spec.Hook
+	state State        // on its standard input
+	dir   string       // working directory, of a hook in the runtime's namespaces
+	join  *joinedHooks // nil: in the runtime's namespaces
+}
+
+// joinedHooks says which container's namespaces hooks run in.
+type joinedHooks struct {
+	inputs plan.ExecInputs
+	pidfd  int
+}
+
+// run starts the hook, waits for it and kills its whole process group at the time-out (config.md, "POSIX-platform Hooks").
+// Its input and output are files in memory, so a hook that leaves a child behind cannot hold the runtime up.
+func (h hookRun) run() error {
+	state, err := json.Marshal(h.state)
+	if err != nil {
+		return err
+	}
+	in, err := kernel.Memory("hook-state", state)
+	if err != nil {
+		return fmt.Errorf("cannot pass the state to %s: %w", h, err)
+	}
+	defer syscall.Close(in)
+	out, err := kernel.Memory("hook-output", nil)
+	if err != nil {
+		return fmt.Errorf("cannot collect the output of %s: %w", h, err)
+	}
+	defer syscall.Close(out)
+	if err := h.execute(in, out); err != nil {
+		return fmt.Errorf("%s: %w%s", h, err, said(out))
+	}
+	return nil
+}
+
+func (h hookRun) String() string {
+	return fmt.Sprintf("hooks.%s[%d] (%s)", h.hook.Kind, h.hook.Index, h.hook.Path)
+}
+
+func (h hookRun) execute(in, out int) error {
+	stdio := [3]uintptr{uintptr(in), uintptr(out), uintptr(out)}
+	var pid, pidfd int
+	if h.join == nil {
+		pidfd = -1
+		p, err := syscall.ForkExec(h.hook.Path, h.args(), &syscall.ProcAttr{Dir: h.dir, Env: h.hook.Env, Files: stdio[:],
+			Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd}})
+		if err != nil {
+			return err
+		}
+		pid = p
+	} else {
+		p, err := launch.Start(plan.JoinHook(h.hook, h.join.inputs), launch.Options{Stdio: stdio, CgroupFD: -1, StartFD: -1, InitFD: h.join.pidfd})
+		if err != nil {
+			return err
+		}
+		none := func(program.Message) error { return nil }
+		if err = p.Serve(none); err == nil {
+			err = p.Finish(none)
+		}
+		if err != nil {
+			p.Kill()
+			p.Close()
+			return err
+		}
+		defer p.Close()
+		pid, pidfd = p.Pid, p.Pidfd
+	}
+	return h.await(pid, pidfd)
+}
+
+func (h hookRun) args() []string {
+	if len(h.hook.Args) == 0 {
+		return []string{h.hook.Path}
+	}
+	return h.hook.Args
+}
+
+func (h hookRun) await(pid, pidfd int) error {
+	if h.join == nil {
+		defer syscall.Close(pidfd)
+	}
+	limit := -1
+	if h.hook.Timeout > 0 {
+		limit = int(h.hook.Timeout / time.Millisecond)
+	}
+	ended, err := kernel.PidfdWait(pidfd, limit)
+	if err != nil || !ended {
+		syscall.Kill(-pid, syscall.SIGKILL)
+	}
+	ws, waitErr := launch.Reap(pid)
+	switch {
+	case err != nil:
+		return err
+	case !ended:
+		return fmt.Errorf("did not end within %s", h.hook.Timeout)
+	case waitErr != nil:
+		return waitErr
+	case ws != 0:
+		return fmt.Errorf("exit status %d", ws)
+	}
+	return nil
+}
+
+// said is the end of what a hook printed, for its error.
+func said(out int) string {
+	const most = 1024
+	text := strings.TrimSpace(kernel.MemoryTail(out, most))
+	if text == "" {
+		return ""
+	}
+	return fmt.Sprintf(": %q", text)
+}
+
+// createHooks runs, in this order, prestart and createRuntime in the runtime's namespaces and createContainer in the
+// container's (runtime.md, "Lifecycle").
+func (c *creation) createHooks() error {
+	if err := c.save(); err != nil { // for hooks that ask for the state
+		return err
+	}
+	state, err := stateOf(c.state)
+	if err != nil {
+		return err
+	}
+	state.ID, state.Status = c.id, Creating
+	for _, list := range [][]spec.Hook{c.spec.Hooks.Prestart, c.spec.Hooks.CreateRuntime} {
+		if err := runHooks(list, state, c.spec.Bundle, nil); err != nil {
+			return err
+		}
+	}
+	in := plan.ExecInputs{Inputs: plan.Inputs{ID: c.id, Host: c.host}, Kinds: c.kinds()}
+	return runHooks(c.spec.Hooks.CreateContainer, state, c.spec.Bundle, &joinedHooks{in, c.process.Pidfd})
+}
+
+func runHooks(list []spec.Hook, state State, dir string, join *joinedHooks) error {
+	for i := range list {
+		if err := (hookRun{hook: &list[i], state: state, dir: dir, join: join}).run(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lateHooks are the hooks of later commands, kept in the state since the bundle may change.
+type lateHooks struct {
+	StartContainer, Poststart, Poststop []spec.Hook
+}
+
+const hooksKey = "hooks"
+
+func (c *creation) lateHooks() (json.RawMessage, error) {
+	h := lateHooks{c.spec.Hooks.StartContainer, c.spec.Hooks.Poststart, c.spec.Hooks.Poststop}
+	if len(h.StartContainer)+len(h.Poststart)+len(h.Poststop) == 0 {
+		return nil, nil
+	}
+	return json.Marshal(h)
+}
+
+func savedHooks(s store.State) (h lateHooks, err error) {
+	if s.Extra[hooksKey] == nil {
+		return h, nil
+	}
+	if err := json.Unmarshal(s.Extra[hooksKey], &h); err != nil {
+		return h, fmt.Errorf("cannot read the saved hooks: %w", err)
+	}
+	return h, nil
+}
+
+// startContainerHooks run in the container's namespaces before the program. A failure stops and deletes the container
+// (runtime.md, "Lifecycle").
+func (r *Runtime) startContainerHooks(e *store.Entry, s store.State) error {
+	h, err := savedHooks(s)
+	if err != nil || len(h.StartContainer) == 0 {
+		return err
+	}
+	pidfd, err := openAlive(s.Init)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(pidfd)
+	state, err := stateOf(s)
+	if err != nil {
+		return err
+	}
+	state.Status = Created
+	kinds, err := joinableKinds(s)
+	if err != nil {
+		return err
+	}
+	in := plan.ExecInputs{Inputs: plan.Inputs{ID: s.ID, Host: hostOf()}, Kinds: kinds}
+	if err := runHooks(h.StartContainer, state, s.Bundle, &joinedHooks{in, pidfd}); err != nil {
+		return r.abandon(e, s, err)
+	}
+	return nil
+}
+
+// poststart hooks run once the program does. A failure stops and deletes the container.
+func (r *Runtime) poststart(e *store.Entry, s store.State) error {
+	h, err := savedHooks(s)
+	if err != nil || len(h.Poststart) == 0 {
+		return err
+	}
+	state, err := stateOf(s)
+	if err != nil {
+		return err
+	}
+	if err := runHooks(h.Poststart, state, s.Bundle, nil); err != nil {
+		return r.abandon(e, s, err)
+	}
+	return nil
+}
+
+// abandon ends and removes a container whose hook failed.
+func (r *Runtime) abandon(e *store.Entry, s store.State, cause error) error {
+	err := end(s.Init)
+	if err == nil {
+		err = r.remove(e, s)
+	}
+	if err != nil {
+		r.warn(fmt.Sprintf("cannot remove container %q after that: %v", s.ID, err))
+	}
+	return cause
+}
+
+// poststop hooks run after everything is gone. One that fails is a warning, and the others still run.
+func (r *Runtime) poststop(s store.State) {
+	h, err := savedHooks(s)
+	if err != nil {
+		r.warn(err.Error())
+	}
+	state := State{OCIVersion: s.OCIVersion, ID: s.ID, Status: Stopped, Bundle: s.Bundle, Rootfs: s.Rootfs, Created: s.Created,
+		Annotations: s.Annotations, Owner: owner(s.Owner)}
+	for i := range h.Poststop {
+		if err := (hookRun{hook: &h.Poststop[i], state: state, dir: s.Bundle}).run(); err != nil {
+			r.warn(err.Error())
+		}
+	}
+}

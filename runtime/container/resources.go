@@ -1,0 +1,103 @@
+package container
+
+import (
+	"fmt"
+
+	"github.com/berth-oci/berth/runtime/internal/cgroup"
+	"github.com/berth-oci/berth/runtime/internal/spec"
+	"github.com/berth-oci/berth/runtime/internal/store"
+)
+
+// group opens a container's cgroup.
+func (r *Runtime) group(id string) (*cgroup.Group, store.State, error) {
+	st, err := store.Open(r.Root)
+	if err != nil {
+		return nil, store.State{}, err
+	}
+	defer st.Close()
+	e, err := st.Lookup(id)
+	if err != nil {
+		return nil, store.State{}, err
+	}
+	defer e.Close()
+	s, err := e.Load()
+	if err != nil {
+		return nil, s, err
+	}
+	g, err := cgroup.Open(s.Cgroup)
+	return g, s, err
+}
+
+// Processes returns the pids, as the caller's PID namespace numbers them, of all processes in the container's cgroup.
+func (r *Runtime) Processes(id string) ([]int, error) {
+	g, _, err := r.group(id)
+	if err != nil {
+		return nil, err
+	}
+	return g.Procs()
+}
+
+// Pause freezes the container's cgroup.
+func (r *Runtime) Pause(id string) error {
+	g, s, err := r.group(id)
+	if err != nil {
+		return err
+	}
+	status, err := statusOf(s)
+	if err != nil {
+		return err
+	}
+	if status != Running && status != Created {
+		return fmt.Errorf("cannot pause container %q: it is %s: %w", id, status, ErrNotRunning)
+	}
+	return g.Freeze()
+}
+
+// Resume thaws the container's cgroup.
+func (r *Runtime) Resume(id string) error {
+	g, s, err := r.group(id)
+	if err != nil {
+		return err
+	}
+	status, err := statusOf(s)
+	if err != nil {
+		return err
+	}
+	if status != Paused {
+		return fmt.Errorf("cannot resume container %q: it is %s, not paused", id, status)
+	}
+	return g.Thaw()
+}
+
+// Update applies the JSON of runtime-spec's linux.resources to a container that is created or running.
+func (r *Runtime) Update(id string, resources []byte) error {
+	g, s, err := r.group(id)
+	if err != nil {
+		return err
+	}
+	status, err := statusOf(s)
+	if err != nil {
+		return err
+	}
+	if status == Stopped || status == Creating {
+		return fmt.Errorf("cannot update container %q: it is %s: %w", id, status, ErrNotRunning)
+	}
+	wanted, err := spec.ParseResources(string(resources))
+	if err != nil {
+		return err
+	}
+	h, err := cgroup.Probe()
+	if err != nil {
+		return err
+	}
+	warnings, err := g.Update(wanted, h)
+	for _, w := range warnings {
+		r.warn(w)
+	}
+	return err
+}
+
+// Stats reads one sample of the cgroup's counters.
+func (r *Runtime) Stats(id string) (any, error) {
+	return nil, fmt.Errorf("cannot read statistics of container %q: not supported", id)
+}

@@ -1,0 +1,111 @@
+package container
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/berth-oci/berth/runtime/internal/kernel"
+	"github.com/berth-oci/berth/runtime/internal/launch"
+	"github.com/berth-oci/berth/runtime/internal/store"
+)
+
+// RunOptions are run's flags.
+type RunOptions struct {
+	CreateOptions
+	Detach bool
+	Keep   bool // do not delete after exit
+}
+
+// Run is Create, Start, wait, Delete; it returns the exit status (128+N for signal N). Detached it returns 0 as soon as the
+// program runs.
+func (r *Runtime) Run(id string, o RunOptions) (int, error) {
+	var t terminal
+	console := sendConsole(o.ConsoleSocket)
+	if o.ConsoleSocket == "" && !o.Detach {
+		o.ownTerminal = true
+		console = t.take
+	}
+	c, err := r.create(id, o.CreateOptions, true, console)
+	if err != nil {
+		return 0, err
+	}
+	defer c.close()
+	if err := c.begin(); err != nil {
+		t.close()
+		return 0, err
+	}
+	c.entry.Unlock()
+	if o.Detach {
+		return 0, nil
+	}
+	status, err := t.attend(c.process)
+	if err != nil || o.Keep {
+		return status, err
+	}
+	return status, c.finish()
+}
+
+// begin lets the program run, with the hooks before and after it.
+func (c *creation) begin() error {
+	if !c.spec.HasProcess {
+		return c.fail(errNoProcess)
+	}
+	if err := c.startContainerHooks(c.entry, c.state); err != nil {
+		return err
+	}
+	if err := c.process.Finish(c.answer); err != nil {
+		return c.fail(err)
+	}
+	return c.poststart(c.entry, c.state)
+}
+
+var errNoProcess = errors.New("cannot start the container: its config.json has no process")
+
+func (c *creation) fail(err error) error {
+	c.undo()
+	return err
+}
+
+// finish removes the container, unless someone has done so meanwhile.
+func (c *creation) finish() error {
+	if err := c.entry.Lock(); errors.Is(err, store.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return c.remove(c.entry, c.state)
+}
+
+// attend stands between the caller and the container's process: signals go in, the terminal goes both ways, and the exit
+// status comes out.
+func (t *terminal) attend(p *launch.Process) (int, error) {
+	defer t.close()
+	signals := make(chan os.Signal, 32)
+	signal.Notify(signals)
+	defer signal.Stop(signals)
+	go func() {
+		for s := range signals {
+			t.forward(p.Pidfd, s.(syscall.Signal))
+		}
+	}()
+	t.resize()
+	done := t.copy()
+	status, err := p.Wait()
+	if done != nil {
+		<-done
+	}
+	return status, err
+}
+
+// forward passes a signal on. SIGCHLD and SIGURG are this process's own affair.
+func (t *terminal) forward(pidfd int, s syscall.Signal) {
+	switch s {
+	case syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPIPE:
+	case syscall.SIGWINCH:
+		t.resize()
+	default:
+		kernel.PidfdSendSignal(pidfd, s)
+	}
+}

@@ -1,0 +1,58 @@
+package container
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/berth-oci/berth/runtime/internal/cgroup"
+	"github.com/berth-oci/berth/runtime/internal/kernel"
+	"github.com/berth-oci/berth/runtime/internal/store"
+)
+
+// undoAll takes back what the journal lists, from the last record to the first. It goes on after a failure, so that one
+// thing that cannot be undone does not keep the others.
+func undoAll(e *store.Entry) error {
+	journal, err := e.Journal()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for i := len(journal) - 1; i >= 0; i-- {
+		errs = append(errs, undo(journal[i]))
+	}
+	return errors.Join(errs...)
+}
+
+func undo(u store.Undo) error {
+	switch u.Kind {
+	case store.UndoCgroup:
+		return undoCgroup(u)
+	case store.UndoMount:
+		return ignore(kernel.Unmount(u.Path), syscall.EINVAL, syscall.ENOENT)
+	case store.UndoDirectory, store.UndoResctrl:
+		return ignore(syscall.Rmdir(u.Path), syscall.ENOENT)
+	case store.UndoFile:
+		return ignore(syscall.Unlink(u.Path), syscall.ENOENT)
+	case store.UndoProcess:
+		return end(u.Process)
+	}
+	return fmt.Errorf("cannot undo a %q: this version does not know how", u.Kind)
+}
+
+// undoCgroup ends every process of the container and removes its groups.
+func undoCgroup(u store.Undo) error {
+	var s cgroup.State
+	if err := json.Unmarshal(u.Extra, &s); err != nil {
+		return fmt.Errorf("cannot read the journal: %w", err)
+	}
+	g, err := cgroup.Open(s)
+	if err != nil {
+		return err
+	}
+	if err := g.KillAll(syscall.SIGKILL); err != nil {
+		return err
+	}
+	return g.Remove()
+}

@@ -1,0 +1,72 @@
+package plan
+
+import "github.com/berth-oci/berth/runtime/internal/spec"
+
+// ExecInputs are what a further process of a running container is planned from.
+type ExecInputs struct {
+	Inputs
+	Kinds   []spec.Kind // namespaces of the container that differ from the runtime's
+	Session string      // name of the container's session keyring, empty: keep the caller's
+}
+
+// Join plans a further process in the container whose first process is passed as a pidfd.
+func Join(process *spec.Process, in ExecInputs) *Plan {
+	p := &Plan{ID: in.ID, Host: in.Host, Preserve: in.Preserve}
+	p.Pass = []Pass{{Kind: PassSync}, {Kind: PassInit}}
+	for _, t := range in.Tasks {
+		p.Pass = append(p.Pass, Pass{Kind: PassTasks, Path: t})
+	}
+	add := func(steps ...Step) { p.Steps = append(p.Steps, steps...) }
+	add(Harden{})
+	if process.ExecAffinityInitial != nil {
+		add(SetAffinity{process.ExecAffinityInitial})
+	}
+	for _, t := range in.Tasks {
+		add(JoinCgroup{t})
+	}
+	p.label(process)
+	p.join(in.Kinds)
+	add(NewSession{})
+	if in.Session != "" {
+		add(Keyring{in.Session})
+	}
+	if process.Terminal {
+		add(Console{UID: process.User.UID, GID: process.User.GID, Width: process.ConsoleWidth, Height: process.ConsoleHeight})
+	}
+	p.identity(process, in.Inputs)
+	if process.ExecAffinityFinal != nil {
+		add(SetAffinity{process.ExecAffinityFinal})
+	}
+	add(Barrier{Name: BarrierReady})
+	p.last(process, in.Inputs)
+	return p
+}
+
+// JoinHook plans a hook's process: in the container's namespaces, with nothing of the container's identity or limits.
+func JoinHook(h *spec.Hook, in ExecInputs) *Plan {
+	p := &Plan{ID: in.ID, Host: in.Host}
+	p.Pass = []Pass{{Kind: PassSync}, {Kind: PassInit}}
+	p.Steps = append(p.Steps, Harden{})
+	p.join(in.Kinds)
+	p.Steps = append(p.Steps, NewSession{}, Barrier{Name: BarrierReady},
+		Exec{Name: h.Path, Candidates: []string{h.Path}, Args: h.Args, Env: h.Env})
+	return p
+}
+
+// join enters the container's namespaces; membership of a PID or time namespace needs a child.
+func (p *Plan) join(kinds []spec.Kind) {
+	if len(kinds) == 0 {
+		return
+	}
+	p.Steps = append(p.Steps, JoinInit{kinds})
+	for _, k := range kinds {
+		if k == spec.PIDNS {
+			p.Steps = append(p.Steps, Fork{}, Barrier{Name: BarrierForked})
+		}
+	}
+	for _, k := range kinds {
+		if k == spec.UserNS {
+			p.Steps = append(p.Steps, BecomeRoot{})
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package program
+
+import (
+	"path"
+	"strings"
+	"syscall"
+
+	"github.com/berth-oci/berth/runtime/internal/stub"
+)
+
+// Flags of open(2) and openat2(2) that both architectures share.
+const (
+	oRDONLY   = 0
+	oWRONLY   = 1
+	oRDWR     = 2
+	oCREAT    = 0x40
+	oEXCL     = 0x80
+	oNOCTTY   = 0x100
+	oCLOEXEC  = 0x80000
+	oPATH     = 0x200000
+	atEmpty   = 0x1000
+	atNoFol   = 0x100
+	atRecurse = 0x8000
+
+	resolveNoMagic    = 0x02
+	resolveNoSymlinks = 0x04
+	resolveInRoot     = 0x10
+)
+
+// below opens a path in the root filesystem. Whatever the image or a race puts there, symbolic links cannot lead out of it
+// and the magic ones of proc are not followed (openat2(2), RESOLVE_IN_ROOT).
+func (l *lowering) below(name string, flags uint64, resolve uint64) handle {
+	how := l.words(flags|oCLOEXEC, 0, resolveInRoot|resolveNoMagic|resolve)
+	return l.call(stub.SysOpenat2, reg(regRoot).arg(), l.str(relative(name)), how, imm(24)).retry(syscall.EAGAIN)
+}
+
+func relative(name string) string {
+	name = strings.TrimPrefix(path.Clean("/"+name), "/")
+	if name == "" {
+		return "."
+	}
+	return name
+}
+
+// strictly are paths whose last part must not be a symbolic link: what is mounted there is later trusted by its path
+// (CVE-2019-19921).
+func strictly(name string) uint64 {
+	switch path.Clean(name) {
+	case "/proc", "/sys", "/dev", "/dev/pts", "/dev/console":
+		return resolveNoSymlinks
+	}
+	return 0
+}
+
+// target opens a mount's destination, making it where it is missing, and leaves an O_PATH descriptor in a register.
+func (l *lowering) target(name string, dir bool) reg {
+	r := l.take()
+	if !l.host.Features.Openat2 {
+		l.walk(name, dir, r)
+		return r
+	}
+	done, missing := l.label(), l.label()
+	l.below(name, oPATH, strictly(name)).save(r).tolerate(syscall.ENOENT).orElse(missing).then(done)
+	l.here(missing)
+	l.makeBelow(name, dir)
+	l.below(name, oPATH, strictly(name)).save(r)
+	l.here(done)
+	return r
+}
+
+// makeBelow makes a path and its parents in the root filesystem. Every part is opened anew from the root, so a symbolic
+// link among them is followed inside it and a dangling one is an error.
+func (l *lowering) makeBelow(name string, dir bool) {
+	parts := strings.Split(relative(name), "/")
+	parent := l.parent(path.Dir(path.Clean("/"+name)), 0755)
+	last := parts[len(parts)-1]
+	if dir {
+		l.call(stub.SysMkdirat, parent.arg(), l.str(last), imm(0755)).tolerate(syscall.EEXIST)
+	} else {
+		l.makeFile(parent, last)
+	}
+	l.close(parent)
+	l.free(parent)
+}
+
+// parent opens a directory in the root filesystem, making what is missing of it.
+func (l *lowering) parent(name string, mode uint64) reg {
+	at, next := l.take(), l.take()
+	if !l.host.Features.Openat2 {
+		l.walk(name, true, at)
+		l.free(next)
+		return at
+	}
+	ready := l.label()
+	if name != "/" {
+		l.below(name, oPATH|oDIRECTORY, 0).save(at).tolerate(syscall.ENOENT).then(ready)
+	}
+	l.below("/", oPATH|oDIRECTORY, 0).save(at)
+	if name != "/" {
+		parts := strings.Split(relative(name), "/")
+		for i, part := range parts {
+			have := l.label()
+			prefix := strings.Join(parts[:i+1], "/")
+			l.below(prefix, oPATH|oDIRECTORY, 0).save(next).tolerate(syscall.ENOENT).then(have)
+			l.call(stub.SysMkdirat, at.arg(), l.str(part), imm(mode)).tolerate(syscall.EEXIST)
+			l.below(prefix, oPATH|oDIRECTORY, 0).save(next)
+			l.here(have)
+			l.close(at)
+			l.set(at, next.arg())
+		}
+	}
+	l.here(ready)
+	l.free(next)
+	return at
+}
+
+// makeFile makes an empty file for something to be mounted on.
+func (l *lowering) makeFile(dir reg, name string) {
+	fd, done := l.take(), l.label()
+	l.call(stub.SysOpenat, dir.arg(), l.str(name), imm(oCREAT|oEXCL|oNOFOLLOW|oCLOEXEC), imm(0644)).
+		save(fd).tolerate(syscall.EEXIST).orElse(done)
+	l.close(fd)
+	l.here(done)
+	l.free(fd)
+}
+
+// walk is target and parent for kernels that refuse openat2: part by part, and no part may be a symbolic link.
+func (l *lowering) walk(name string, dir bool, into reg) {
+	next := l.take()
+	parts := strings.Split(relative(name), "/")
+	l.call(stub.SysOpenat, reg(regRoot).arg(), l.str("."), imm(oPATH|oDIRECTORY|oCLOEXEC), imm(0)).save(into)
+	for i, part := range parts {
+		if part == "." {
+			break
+		}
+		flags := uint64(oPATH | oNOFOLLOW | oCLOEXEC)
+		asDir := dir || i < len(parts)-1
+		if asDir {
+			flags |= oDIRECTORY
+		}
+		have := l.label()
+		l.call(stub.SysOpenat, into.arg(), l.str(part), imm(flags), imm(0)).save(next).tolerate(syscall.ENOENT).then(have)
+		if asDir {
+			l.call(stub.SysMkdirat, into.arg(), l.str(part), imm(0755)).tolerate(syscall.EEXIST)
+		} else {
+			l.makeFile(into, part)
+		}
+		l.call(stub.SysOpenat, into.arg(), l.str(part), imm(flags), imm(0)).save(next)
+		l.here(have)
+		if !asDir {
+			l.refuseSymlink(next)
+		}
+		l.close(into)
+		l.set(into, next.arg())
+	}
+	l.free(next)
+}
+
+// refuseSymlink fails with ELOOP where an O_PATH descriptor is one of a symbolic link.
+func (l *lowering) refuseSymlink(fd reg) {
+	st := l.stat(fd)
+	done := l.label()
+	l.expect(st.within(statMode), sIFMT<<32, sIFLNK<<32, syscall.ELOOP).tolerate(syscall.ELOOP).orElse(done)
+	l.raise(syscall.ELOOP)
+	l.here(done)
+}
+
+// Offsets in struct statx, rounded down to eight bytes, and what stands there.
+const (
+	statMode = 24 // gid, and the mode from bit 32 on
+	statRdev = 128
+	statSize = 256
+
+	sIFMT  = 0xf000
+	sIFDIR = 0x4000
+	sIFLNK = 0xa000
+)
+
+// stat fills a struct statx about a descriptor.
+func (l *lowering) stat(fd reg) arg {
+	buf := l.space(statSize)
+	l.call(stub.SysStatx, fd.arg(), l.str(""), imm(atEmpty), imm(0x7ff), buf)
+	return buf
+}
