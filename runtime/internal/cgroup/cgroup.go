@@ -29,8 +29,9 @@ type Request struct {
 	CgroupsPath string // linux.cgroupsPath as written, empty: chosen from ID
 	Systemd     bool   // CgroupsPath is slice:prefix:name and systemd makes the group
 	Resources   *specs.LinuxResources
-	Delegate    bool // the v2 group becomes DelegateUID's: the container has a new cgroup namespace and a writable cgroup mount
-	DelegateUID int  // the container's process.user.uid, as the host numbers it
+	Delegate    bool              // the v2 group becomes DelegateUID's: the container has a new cgroup namespace and a writable cgroup mount
+	DelegateUID int               // the container's process.user.uid, as the host numbers it
+	Annotations map[string]string // org.systemd.property.NAME sets a property of the unit
 	Host        Host
 }
 
@@ -52,6 +53,7 @@ type Layout struct {
 	Warnings []string        `json:"warnings,omitempty"`
 	Unit     *Unit           `json:"unit,omitempty"` // systemd's unit, nil with the cgroupfs driver
 	rootless bool
+	holder   *holder
 	noFork   bool // pids.limit is 0: not even the first process can be born in the group
 }
 
@@ -81,6 +83,9 @@ func Decide(r Request) (Layout, error) {
 		return Layout{}, err
 	}
 	for _, h := range r.Host.Hierarchies {
+		if r.Host.Rootless && p.chosen && h.Denied {
+			continue // as other runtimes: a limit that needs it fails by its name
+		}
 		dir, err := p.in(h)
 		if err != nil {
 			return Layout{}, err

@@ -74,14 +74,16 @@ func TestLayoutsPrintWhatIsDone(t *testing.T) {
 			Systemd     bool
 			Rootless    bool
 			Resources   *specs.LinuxResources
+			Annotations map[string]string
 		}
 		if err := json.Unmarshal(b, &c); err != nil {
 			t.Fatal(err)
 		}
-		for world, h := range worlds(t) {
+		out := ""
+		for _, world := range []string{"v1", "hybrid", "v2", "nested"} {
+			h := worlds(t)[world]
 			h.Rootless = c.Rootless
-			name := strings.TrimSuffix(filepath.Base(file), ".json") + "." + world + ".golden"
-			l, err := Decide(Request{ID: "box", CgroupsPath: c.CgroupsPath, Systemd: c.Systemd, Resources: c.Resources, Host: h})
+			l, err := Decide(Request{ID: "box", CgroupsPath: c.CgroupsPath, Systemd: c.Systemd, Resources: c.Resources, Annotations: c.Annotations, Host: h})
 			got := l.String()
 			for _, w := range l.Warnings {
 				got += "warning: " + w + "\n"
@@ -89,7 +91,8 @@ func TestLayoutsPrintWhatIsDone(t *testing.T) {
 			if err != nil {
 				got = "error: " + err.Error() + "\n"
 			}
-			golden(t, name, got)
+			out += "# " + world + "\n" + got
 		}
+		golden(t, strings.TrimSuffix(filepath.Base(file), ".json")+".golden", out)
 	}
 }

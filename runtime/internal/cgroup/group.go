@@ -57,7 +57,7 @@ func safe(d Dir) error {
 }
 
 // mine says whether a directory belongs to this container. Without a mark the state decides where marks cannot be expected
-// (systemd's directories, a caller without rights); elsewhere only an empty one is taken: a create that was killed between
+// (a caller without rights); elsewhere only an empty one is taken: a create that was killed between
 // making and marking leaves one.
 func (s State) mine(dir string) bool {
 	switch ownerOf(dir, s.Owner) {
@@ -66,7 +66,7 @@ func (s State) mine(dir string) bool {
 	case foreign:
 		return false
 	}
-	if s.Unit != "" || s.Trust {
+	if s.Trust {
 		return true
 	}
 	pids, err := procs(dir)

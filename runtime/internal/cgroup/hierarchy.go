@@ -7,6 +7,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/berth-oci/berth/runtime/internal/host"
 )
@@ -16,15 +17,22 @@ type Hierarchy struct {
 	Version     int      `json:"version"`     // 1 or 2
 	Controllers []string `json:"controllers"` // v1: as mounted, a named one as "name=systemd"; v2: cgroup.controllers
 	Mountpoint  string   `json:"mountpoint"`
-	Root        string   `json:"root"` // the group that the mount point shows, "/" unless in a container
-	Own         string   `json:"own"`  // the caller's group in it, as /proc/self/cgroup says
+	Root        string   `json:"root"`             // the group that the mount point shows, "/" unless in a container
+	Own         string   `json:"own"`              // the caller's group in it, as /proc/self/cgroup says
+	Denied      bool     `json:"denied,omitempty"` // the caller may not make groups beside or below its own
+}
+
+// denied says that a rootless caller may not make its default group here. Probe finds out, so that deciding stays pure.
+func (h Hierarchy) denied() bool {
+	d, err := cgroupPath{rel: "x"}.in(h)
+	return err != nil || syscall.Access(path.Dir(d.Path), 2) != nil // W_OK
 }
 
 // Host is what a decision needs to know of the machine. Probe fills it; tests write it by hand.
 type Host struct {
 	Hierarchies []Hierarchy `json:"hierarchies"`
-	Rootless    bool        `json:"rootless"` // the caller may be unable to make groups; then only those the config asks for are demanded
-	UserManager bool        `json:"userManager"`
+	Rootless    bool        `json:"rootless"`              // the caller may be unable to make groups; then only those the config asks for are demanded
+	UserManager string      `json:"userManager,omitempty"` // group of the user's systemd, if it is not at its usual place
 }
 
 func (h Hierarchy) name() string {
@@ -71,6 +79,7 @@ func Probe() (Host, error) {
 			}
 			x.Controllers = strings.Fields(string(b))
 		}
+		h.Hierarchies[i].Denied = h.Hierarchies[i].denied()
 	}
 	return h, nil
 }

@@ -16,12 +16,11 @@ var ErrInUse = errors.New("container's cgroup is not empty")
 // errNoEffect is ENOTSUPP, which the kernel returns for memory.kmem.limit_in_bytes since 5.16; syscall has no name for it.
 const errNoEffect = syscall.Errno(524)
 
-// Make makes the directories. A directory that exists is taken if it is empty (engines and kubelets make them early), and
+// Make makes the directories, or has systemd make them. With systemd a process holds the unit until Release.
+//
+// A directory that exists is taken if it is empty (engines and kubelets make them early), and
 // refused with ErrInUse if it holds processes, as runc does. After a failure Open(l.State()).Remove() removes what was made.
 func (l *Layout) Make() error {
-	if l.Unit != nil {
-		return nil // systemd makes it, for a process that exists: see Adopt
-	}
 	dropped := map[string]bool{}
 	for _, op := range l.Making {
 		if dropped[op.Path] {
@@ -82,7 +81,12 @@ func isDenied(err error) bool {
 
 func (l *Layout) run(op Op) error {
 	switch op.Kind {
+	case Start:
+		return l.startUnit()
 	case Mkdir:
+		if op.Shared {
+			return makeShared(op, l.Owner)
+		}
 		return makeDir(op, l.Owner)
 	case Inherit:
 		return inherit(op)
@@ -206,6 +210,20 @@ func mkdir(dir string) error {
 			return err
 		}
 	}
+}
+
+// makeShared makes or takes a directory that systemd may have made for our unit. It is marked in either case.
+func makeShared(op Op, owner string) error {
+	if err := makeParents(op.Root, path.Dir(op.Path)); err != nil {
+		return err
+	}
+	if err := mkdir(op.Path); err != nil && err != syscall.EEXIST {
+		return &os.PathError{Op: "mkdir", Path: op.Path, Err: err}
+	}
+	if ownerOf(op.Path, owner) == foreign {
+		return fmt.Errorf("%w: %s was made for %q; delete that container first", ErrInUse, op.Path, readMark(op.Path))
+	}
+	return mark(op.Path, owner)
 }
 
 // takeOver accepts an existing directory without processes.

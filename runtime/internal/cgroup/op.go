@@ -18,6 +18,7 @@ const (
 	Check   Kind = "check"   // refuse if the number in the file Path is above Value
 	Devices Kind = "devices" // attach the program for Rules to the v2 group Path
 	Relist  Kind = "relist"  // turn the v1 device list of Path into Rules, changing only what differs
+	Start   Kind = "start"   // ask systemd for the unit Path with the properties Value
 	Chown   Kind = "chown"   // give the directory Path, and what may be delegated in it, to the user id Value
 )
 
@@ -31,6 +32,7 @@ type Op struct {
 	Why      string          `json:"why,omitempty"`      // what it is for, where no field asks for it
 	Or       []Choice        `json:"or,omitempty"`       // tried in order where Path does not exist
 	Optional bool            `json:"optional,omitempty"` // failing for want of rights drops the hierarchy
+	Shared   bool            `json:"shared,omitempty"`   // of Mkdir: systemd may have made it already
 	Tolerate []syscall.Errno `json:"tolerate,omitempty"` // errors that count as success
 	Rules    []Rule          `json:"rules,omitempty"`    // of Devices
 }
@@ -51,6 +53,8 @@ func (o Op) String() string {
 		s = fmt.Sprintf("enable %s for %s", o.Value, o.Path)
 	case Check:
 		s = fmt.Sprintf("check that %s is at most %s", o.Path, o.Value)
+	case Start:
+		s = fmt.Sprintf("start %s", o.Value)
 	case Chown:
 		s = fmt.Sprintf("give %s to user %s", o.Path, o.Value)
 	case Relist:

@@ -12,10 +12,16 @@ import (
 
 // Remove removes the group's directories, those that the container made inside them, and those above that were made on the
 // way and are empty now. A process that is just dying keeps its group busy for a moment (EBUSY), so each directory is tried
-// for up to two seconds altogether; what is left then is named, with the processes in it. Nobody is killed.
+// for up to two seconds altogether; what is left then is named, with the processes in it. Nobody is killed, except that
+// systemd, asked to end its unit, ends what is still in it.
 func (g *Group) Remove() error {
 	deadline := time.Now().Add(2 * time.Second)
 	var failed []string
+	if g.state.Unit != "" && g.Exists() {
+		if err := stopUnit(g.state.Unit, g.state.User); err != nil {
+			failed = append(failed, err.Error())
+		}
+	}
 	for _, d := range g.dirs {
 		if err := removeTree(d.Path, deadline); err != nil {
 			failed = append(failed, describeLeft(d.Path, err))

@@ -19,6 +19,9 @@ func (g *Group) Update(r *specs.LinuxResources, h Host) ([]string, error) {
 	}
 	var t transaction
 	err = t.run(ops)
+	if err == nil && g.state.Unit != "" {
+		err = g.tellSystemd(r)
+	}
 	if err == nil {
 		return warnings, nil
 	}
@@ -26,6 +29,25 @@ func (g *Group) Update(r *specs.LinuxResources, h Host) ([]string, error) {
 		return nil, fmt.Errorf("%w; and cannot restore the former value: %w", err, undo)
 	}
 	return nil, err
+}
+
+// tellSystemd gives systemd the limits that were just written, so that it does not put its former ones back.
+func (g *Group) tellSystemd(r *specs.LinuxResources) error {
+	props, err := limitProperties(r, g.state.Mode)
+	if err != nil {
+		return err
+	}
+	if r != nil && r.Devices != nil && !g.state.User {
+		rules, err := parseRules(r.Devices)
+		if err != nil {
+			return err
+		}
+		props = append(props, deviceProperties(append(rules, defaultRules...))...)
+	}
+	if len(props) == 0 {
+		return nil
+	}
+	return setProperties(g.state.Unit, g.state.User, props)
 }
 
 // transaction remembers what was there before each write.
