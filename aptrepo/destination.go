@@ -23,7 +23,8 @@ type Destination interface {
 	// of any before it.
 	Commit(path string) error
 
-	// Sync returns once everything committed so far survives a power cut.
+	// Sync returns once everything staged or committed so far survives a power
+	// cut.
 	Sync() error
 
 	// Discard drops what is staged and was not committed.

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -119,7 +121,7 @@ func writeFile(name string, content io.Reader) error {
 		return err
 	}
 	_, err = io.Copy(f, content)
-	return errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	return errors.Join(err, f.Chmod(0o644), f.Close())
 }
 
 func (d *directory) Commit(path string) error {
@@ -135,18 +137,39 @@ func (d *directory) Commit(path string) error {
 	return nil
 }
 
+// Sync writes out what is staged, several files at a time (a journal commits
+// them together), and then the directories.
 func (d *directory) Sync() error {
+	names := slices.Sorted(maps.Values(d.staged))
+	failures := make([]error, len(names))
+	var wait sync.WaitGroup
+	turns := make(chan struct{}, 16)
+	for i, name := range names {
+		turns <- struct{}{}
+		wait.Go(func() {
+			failures[i] = syncPath(name)
+			<-turns
+		})
+	}
+	wait.Wait()
+	if err := errors.Join(failures...); err != nil {
+		return err
+	}
 	for dir := range d.touched {
-		f, err := os.Open(dir)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		if err := syncPath(dir); err != nil {
 			return err
 		}
 		delete(d.touched, dir)
 	}
 	return nil
+}
+
+func syncPath(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // Discard removes directories made for files that never came, too: a failed

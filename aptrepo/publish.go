@@ -73,8 +73,17 @@ func publish(dst Destination, t *Tree, tell func(Event)) error {
 		}
 		tell(Event{"stage", f.Path, f.Size})
 	}
-	for i, f := range pending {
-		if i == len(pending)-1 { // all that InRelease refers to must be on disk before it
+	if err := show(dst, pending, tell); err != nil {
+		return err
+	}
+	return t.remove(dst, tell)
+}
+
+// show commits the staged files. Their bytes must be on disk before their
+// names, and all that InRelease refers to before InRelease.
+func show(dst Destination, staged []File, tell func(Event)) error {
+	for i, f := range staged {
+		if i == 0 || i == len(staged)-1 {
 			if err := dst.Sync(); err != nil {
 				return err
 			}
@@ -84,10 +93,7 @@ func publish(dst Destination, t *Tree, tell func(Event)) error {
 		}
 		tell(Event{"show", f.Path, f.Size})
 	}
-	if err := dst.Sync(); err != nil {
-		return err
-	}
-	return t.remove(dst, tell)
+	return dst.Sync()
 }
 
 // unchangedBase makes publishing a compare-and-swap: another publish since the
