@@ -11,12 +11,15 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // bundle is the script command "bundle DIR [PATCH...]": it makes a bundle whose root filesystem is busybox and whose config.json
-// is what "berth spec" writes, without its terminal, changed by each PATCH file in turn (JSON merge patch, RFC 7396).
+// is what "berth spec" writes, without its terminal, changed by each PATCH file in turn (JSON merge patch, RFC 7396). Its cgroup has a
+// name of its own, since scripts run side by side and cgroups belong to the whole machine: a bundle is good for one container at a
+// time.
 func bundle(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: bundle DIR [PATCH...]")
@@ -27,7 +30,8 @@ func bundle(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(ts.Exec("berth", "spec", "--bundle", dir))
 	var config any
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(args[0], "config.json"))), &config))
-	patches := []string{`{"process":{"terminal":false}}`}
+	patches := []string{fmt.Sprintf(`{"process":{"terminal":false},"linux":{"cgroupsPath":"/berth-script-%d-%s-%s"}}`,
+		os.Getpid(), filepath.Base(ts.Getenv("WORK")), filepath.Base(dir))}
 	for _, name := range args[1:] {
 		patches = append(patches, ts.ReadFile(name))
 	}
@@ -79,12 +83,27 @@ func makeRootfs(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "bin", "busybox"), data, 0o755); err != nil {
 		return err
 	}
-	for _, name := range strings.Fields("sh true false cat echo env id kill ls pwd readlink sleep stty tty hostname ps") {
+	for _, name := range strings.Fields("sh true false cat echo env id kill ls pwd readlink sleep stty tty hostname ps ls") {
 		if err := os.Symlink("busybox", filepath.Join(dir, "bin", name)); err != nil && !os.IsExist(err) {
 			return err
 		}
 	}
 	return nil
+}
+
+// detached is the script command "detached [ARGUMENT...]": it runs berth with its standard streams on files, as an engine does.
+// "exec" would wait for the container itself, which inherits what berth has. What the container prints is in the file output.
+func detached(ts *testscript.TestScript, neg bool, args []string) {
+	out, err := os.Create(ts.MkAbs("output"))
+	ts.Check(err)
+	defer out.Close()
+	cmd := exec.Command("berth", append([]string{"--root", ts.Getenv("ROOT")}, args...)...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), out, out
+	err = cmd.Run()
+	ts.Logf("%s", ts.ReadFile("output"))
+	if (err != nil) != neg {
+		ts.Fatalf("berth %s: %v", strings.Join(args, " "), err)
+	}
 }
 
 // waitStatus is the script command "status ID STATUS": it waits until the container has that status.
@@ -102,6 +121,24 @@ func waitStatus(ts *testscript.TestScript, neg bool, args []string) {
 		if state.Status == "stopped" {
 			ts.Fatalf("%s is stopped, and will never be %s", args[0], args[1])
 		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// waitFile is the script command "waitfile FILE": it waits until the file is there.
+func waitFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitfile FILE")
+	}
+	for {
+		_, err := os.Lstat(ts.MkAbs(args[0]))
+		if err == nil {
+			return
+		}
+		if !os.IsNotExist(err) {
+			ts.Fatalf("%v", err)
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

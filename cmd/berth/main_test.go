@@ -20,7 +20,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Condition:           condition,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"bundle": bundle, "status": waitStatus},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"bundle": bundle, "detached": detached, "status": waitStatus, "waitfile": waitFile},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("XDG_RUNTIME_DIR", env.WorkDir)
 			env.Setenv("ROOT", env.WorkDir+"/state")
