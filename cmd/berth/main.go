@@ -41,6 +41,7 @@ func verbs() []entry {
 		{"update", updateVerb},
 		{"spec", specVerb},
 		{"plan", planVerb},
+		{"features", featuresVerb},
 		{"completion", completionVerb},
 		{"help", helpVerb},
 	}

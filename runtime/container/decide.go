@@ -40,7 +40,7 @@ func (r *Runtime) decide(id string, o CreateOptions, atOnce bool) (d decision, e
 	if err := d.check(o); err != nil {
 		return d, err
 	}
-	if err := d.decideCgroup(id, r.SystemdCgroup); err != nil {
+	if err := d.decideCgroup(r, id); err != nil {
 		return d, fmt.Errorf("%s: %w", config, err)
 	}
 	in, err := d.inputs(id, o, atOnce)
@@ -81,13 +81,15 @@ func unwrap(err error) error {
 	return err
 }
 
-func (d *decision) decideCgroup(id string, systemd bool) error {
+// decideCgroup says where the container's cgroup will be. The owner that it is marked with has the state directory in it: another
+// state directory may hold the same id, and a create that finds its cgroup taken must not undo what is not its own.
+func (d *decision) decideCgroup(r *Runtime, id string) error {
 	h, err := cgroup.Probe()
 	if err != nil {
 		return err
 	}
-	d.layout, err = cgroup.Decide(cgroup.Request{ID: id, Owner: id, CgroupsPath: d.spec.Linux.CgroupsPath,
-		Systemd: systemd, Resources: d.spec.Linux.Resources, Host: h})
+	d.layout, err = cgroup.Decide(cgroup.Request{ID: id, Owner: filepath.Join(r.Root, id), CgroupsPath: d.spec.Linux.CgroupsPath,
+		Systemd: r.SystemdCgroup, Resources: d.spec.Linux.Resources, Host: h})
 	return err
 }
 
