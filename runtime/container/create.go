@@ -103,6 +103,7 @@ func (c *creation) make() error {
 	if err := c.entry.Record(undos...); err != nil {
 		return err
 	}
+	defer c.layout.Release() // the first process is in the group by then, or there is none
 	if err := c.layout.Make(); err != nil {
 		return err
 	}

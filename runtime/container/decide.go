@@ -88,9 +88,40 @@ func (d *decision) decideCgroup(r *Runtime, id string) error {
 	if err != nil {
 		return err
 	}
-	d.layout, err = cgroup.Decide(cgroup.Request{ID: id, Owner: filepath.Join(r.Root, id), CgroupsPath: d.spec.Linux.CgroupsPath,
-		Systemd: r.SystemdCgroup, Resources: d.spec.Linux.Resources, Host: h})
+	h.Rootless = d.host.Rootless
+	request := cgroup.Request{ID: id, Owner: filepath.Join(r.Root, id), CgroupsPath: d.spec.Linux.CgroupsPath,
+		Systemd: r.SystemdCgroup, Resources: d.spec.Linux.Resources, Annotations: d.spec.Annotations, Host: h}
+	request.DelegateUID, request.Delegate = d.delegate()
+	d.layout, err = cgroup.Decide(request)
+	for _, w := range d.layout.Warnings {
+		r.warn(w)
+	}
 	return err
+}
+
+// delegate says which user of the host becomes the owner of the container's cgroup: the container's own, if it gets a cgroup
+// namespace and a writable cgroup mount (config-linux.md "Cgroup ownership").
+func (d *decision) delegate() (int, bool) {
+	if !d.spec.Linux.Namespaces[spec.CgroupNS].New || !d.spec.HasProcess {
+		return 0, false
+	}
+	for _, m := range d.spec.Mounts {
+		if m.Source == "cgroup" && m.Destination == "/sys/fs/cgroup" && m.Flags&spec.MS_RDONLY == 0 {
+			uid, ok := hostID(d.spec.Process.User.UID, d.spec.Linux.UIDMappings)
+			return int(uid), ok
+		}
+	}
+	return 0, false
+}
+
+// hostID maps an id of the container to the host's. Without mappings they are the same.
+func hostID(id uint32, mappings []spec.IDMapping) (uint32, bool) {
+	for _, m := range mappings {
+		if id >= m.ContainerID && id-m.ContainerID < m.Size {
+			return m.HostID + id - m.ContainerID, true
+		}
+	}
+	return id, len(mappings) == 0
 }
 
 // inputs looks up the facts that a plan needs from the disk.
