@@ -303,3 +303,34 @@ func FuzzDetailsAreNeverDoubled(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseChangelog holds that what is read is in the text, in order, and that a new entry leaves it as it was.
+func FuzzParseChangelog(f *testing.F) {
+	f.Add(entryText("1.0.0-1", "stable") + "\n" + entryText("0.9.0-1", "UNRELEASED"))
+	f.Add("\n# comment\n" + entryText("1:1.0~rc1-1", "stable testing"))
+	f.Fuzz(func(t *testing.T, text string) {
+		log, err := parseChangelog([]byte(text))
+		if err != nil {
+			return
+		}
+		end := 0
+		for _, e := range log.entries {
+			if e.start < end || e.end <= e.start || e.end > len(text) || !strings.HasPrefix(text[e.start:], e.source+" ("+e.version+")") {
+				t.Fatalf("entry %+v after %d of %q", e, end, text)
+			}
+			end = e.end
+		}
+		whole := string(log.withEntry(changelogEntry{source: "ferry", version: "9-1", distribution: "stable", options: "urgency=low",
+			details: []string{"  * x"}, maintainer: "F C <f@example.org>"}))
+		kept := text
+		if top, ok := log.top(); ok && top.unreleased() {
+			kept = text[top.end:]
+		}
+		if !strings.HasSuffix(whole, kept) {
+			t.Fatalf("%q became %q", text, whole)
+		}
+		if _, err := parseChangelog([]byte(whole)); err != nil {
+			t.Fatalf("%q cannot be read again: %v", whole, err)
+		}
+	})
+}
