@@ -129,6 +129,9 @@ func (c *creation) initialState() store.State {
 	if hooks, err := c.lateHooks(); err == nil && hooks != nil {
 		s.Extra[hooksKey] = hooks
 	}
+	if l := listenerOf(c.spec.Linux.Seccomp); l != nil {
+		s.Extra[listenerKey] = l
+	}
 	if !c.spec.HasProcess {
 		s.Extra[noProcess] = json.RawMessage("true")
 	}

@@ -47,6 +47,11 @@ func (r *Runtime) decide(id string, o CreateOptions, atOnce bool) (d decision, e
 	if err != nil {
 		return d, err
 	}
+	unknown, err := addFilter(&in, d.spec.Linux.Seccomp, d.host)
+	if err != nil {
+		return d, fmt.Errorf("%s: %w", config, err)
+	}
+	r.warnUnknown(unknown)
 	if d.plan, err = plan.Create(&d.spec, in); err != nil {
 		return d, fmt.Errorf("%s: %w", config, err)
 	}
@@ -140,9 +145,6 @@ func (d *decision) inputs(id string, o CreateOptions, atOnce bool) (plan.Inputs,
 	}
 	if d.spec.HasProcess {
 		in.Home = home(d.spec.Root.Path, d.spec.Process.User.UID)
-	}
-	if err := addFilter(&in, d.spec.Linux.Seccomp, d.host); err != nil {
-		return in, err
 	}
 	if !d.spec.Linux.Namespaces[spec.UserNS].Own() {
 		permitted, bounding, err := kernel.Capabilities(d.host.LastCap)

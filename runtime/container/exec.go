@@ -254,7 +254,7 @@ func (x *execution) answer(m program.Message) error {
 		}
 		return x.console(master)
 	case plan.BarrierListen:
-		return x.handOver(m, x.state)
+		return x.handListener(m)
 	}
 	return fmt.Errorf("the process waits for %q, which is unknown", m.Barrier)
 }
@@ -277,7 +277,7 @@ func (x *execution) inputs() (plan.ExecInputs, error) {
 		in.Grantable = permitted & bounding
 	}
 	if x.raw.Linux != nil {
-		if err := addFilter(&in.Inputs, x.raw.Linux.Seccomp, x.host); err != nil {
+		if _, err := addFilter(&in.Inputs, x.raw.Linux.Seccomp, x.host); err != nil {
 			return in, err
 		}
 	}

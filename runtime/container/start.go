@@ -78,7 +78,7 @@ func (r *Runtime) awaitExec(conn int, s store.State) error {
 		case m.Barrier == "":
 			return launch.DescribeLate(steps, m)
 		}
-		if err := r.handOver(m, s); err != nil {
+		if err := r.handStarted(m, s); err != nil {
 			return err
 		}
 		if err := launch.Continue(conn); err != nil {

@@ -25,6 +25,9 @@ type Filter struct {
 	Unknown []string // names in the profile that no system call has; their rules are ignored
 }
 
+// WaitKillable says that the flags have SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, which kernels before 5.19 refuse.
+func (f *Filter) WaitKillable() bool { return f.Flags&flagWaitKillable != 0 }
+
 // maxInstructions is BPF_MAXINSNS (linux/bpf_common.h).
 const maxInstructions = 4096
 

@@ -24,8 +24,8 @@ type Support struct {
 
 // Supported is this build's Support. A part becomes true together with the code and the test that apply it.
 var Supported = Support{
-	Seccomp:       false,
-	SeccompNotify: false,
+	Seccomp:       true,
+	SeccompNotify: true,
 	Apparmor:      true,
 	Selinux:       true,
 	IntelRdt:      false,
