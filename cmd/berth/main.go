@@ -7,6 +7,9 @@
 //
 // A verb is one file and one line of the table below. Help, completion and the manual page's check come from the same
 // table.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
 package main
 
 import (

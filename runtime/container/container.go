@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/berth-oci/berth/runtime/internal/program"
 	"github.com/berth-oci/berth/runtime/internal/store"
 )
 
@@ -17,6 +18,8 @@ type Runtime struct {
 	SystemdCgroup bool   // --systemd-cgroup: cgroupsPath has the form slice:prefix:name
 	Criu          string // accepted for runc's sake, unused
 	Warn          func(message string)
+
+	edit func(*program.Program) // for tests that make an operation fail
 }
 
 func (r *Runtime) warn(message string) {

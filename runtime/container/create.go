@@ -121,7 +121,7 @@ func (c *creation) make() error {
 
 func (c *creation) initialState() store.State {
 	s := store.State{
-		OCIVersion: c.spec.Version, Bundle: c.spec.Bundle, Rootfs: c.spec.Root.Path, Created: time.Now().UTC(),
+		ID: c.id, OCIVersion: c.spec.Version, Bundle: c.spec.Bundle, Rootfs: c.spec.Root.Path, Created: time.Now().UTC(),
 		Owner: uint32(os.Geteuid()), Annotations: c.spec.Annotations, NoNewKeyring: c.options.NoNewKeyring,
 		Cgroup: c.layout.State(), Namespaces: c.joinable(),
 		Started: c.atOnce, Extra: map[string]json.RawMessage{},
@@ -151,7 +151,7 @@ func (c *creation) undos() ([]store.Undo, error) {
 }
 
 func (c *creation) launch() (err error) {
-	o := launch.Options{Stdio: c.options.Stdio.fds(), CgroupFD: -1, StartFD: -1, InitFD: -1}
+	o := launch.Options{Stdio: c.options.Stdio.fds(), CgroupFD: -1, StartFD: -1, InitFD: -1, Edit: c.edit}
 	if dir := c.layout.Join().CloneInto; dir != "" {
 		if c.group, err = syscall.Open(dir, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0); err != nil {
 			return fmt.Errorf("cannot open cgroup %q: %w", dir, err)

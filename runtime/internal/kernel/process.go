@@ -22,7 +22,11 @@ func PidfdGetfd(pidfd, fd int) (int, error) { return unix.PidfdGetfd(pidfd, fd, 
 
 // PidfdWait waits until the process has ended, or for a number of milliseconds; negative means for ever.
 func PidfdWait(pidfd, milliseconds int) (ended bool, err error) {
-	p := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	return poll(pidfd, milliseconds)
+}
+
+func poll(fd, milliseconds int) (bool, error) {
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	for {
 		n, err := unix.Poll(p, milliseconds)
 		if err != unix.EINTR {
@@ -30,6 +34,9 @@ func PidfdWait(pidfd, milliseconds int) (ended bool, err error) {
 		}
 	}
 }
+
+// Readable says whether a read would find something at once.
+func Readable(fd int) (bool, error) { return poll(fd, 0) }
 
 // Prlimit sets a resource limit of a process (prlimit(2)).
 func Prlimit(pid, resource int, soft, hard uint64) error {

@@ -23,6 +23,8 @@ type Options struct {
 	CgroupFD int // directory of the cgroup v2 group to be born in, -1: none
 	StartFD  int // the listening socket, for a plan that passes one
 	InitFD   int // pidfd of the container's first process, for a plan that passes one
+
+	Edit func(*program.Program) // changes the program before it runs; for tests, nil elsewhere
 }
 
 // Process is a running stub.
@@ -51,6 +53,9 @@ func Start(p *plan.Plan, o Options) (*Process, error) {
 	prog, err := program.Lower(p)
 	if err != nil {
 		return nil, err
+	}
+	if o.Edit != nil {
+		o.Edit(prog)
 	}
 	image, err := stub.Carry("berth-init", prog.Image())
 	if err != nil {
@@ -89,7 +94,11 @@ func fork(p *plan.Plan, prog *program.Program, image, sync int, files []uintptr,
 	for _, m := range p.GIDs {
 		sys.GidMappings = append(sys.GidMappings, syscall.SysProcIDMap{ContainerID: int(m.ContainerID), HostID: int(m.HostID), Size: int(m.Size)})
 	}
-	sys.GidMappingsEnableSetgroups = syscall.Geteuid() == 0
+	if len(p.UIDs) > 0 { // as any other id it would lose its capabilities when it executes the stub
+		privileged := syscall.Geteuid() == 0
+		sys.GidMappingsEnableSetgroups = privileged
+		sys.Credential = &syscall.Credential{NoSetGroups: !privileged}
+	}
 	pid, err := syscall.ForkExec(stub.Path(image), []string{"init"}, &syscall.ProcAttr{Dir: "/", Files: files, Sys: sys, Env: []string{}})
 	if err != nil {
 		return nil, explainClone(p, err)
@@ -125,12 +134,24 @@ func (p *Process) Serve(answer func(m program.Message) error) error {
 			return nil
 		}
 		if err := answer(m); err != nil {
-			return err
+			return p.cause(err)
 		}
 		if err := p.Continue(); err != nil {
-			return err
+			return p.cause(err)
 		}
 	}
+}
+
+// cause is why the runtime's part failed: if the stub has failed meanwhile, its report says more than what followed from
+// it.
+func (p *Process) cause(err error) error {
+	if ready, perr := kernel.Readable(p.sync); perr != nil || !ready {
+		return err
+	}
+	if m, rerr := ReadMessage(p.sync); rerr == nil && m.Barrier == "" {
+		return p.failure(m)
+	}
+	return err
 }
 
 // next reads one message.

@@ -245,6 +245,14 @@ func (p *Program) Image() []byte { return p.image }
 // Len is the number of operations.
 func (p *Program) Len() int { return len(p.steps) }
 
+// Fail makes operation i fail with an errno instead of doing what it does: fault injection for tests.
+func (p *Program) Fail(i int, errno syscall.Errno) {
+	stub.Replace(p.image, i, stub.Op{Number: stub.Move, Args: [6]uint64{uint64(-int64(errno))}, Save: stub.RegVoid})
+}
+
+// StepOf is the plan's step that operation i belongs to.
+func (p *Program) StepOf(i int) int { return p.steps[i] }
+
 // Step says which step of the plan an offset in a failure report belongs to, or -1.
 func (p *Program) Step(offset uint64) int {
 	if i := stub.OpIndex(offset); i >= 0 && i < len(p.steps) {

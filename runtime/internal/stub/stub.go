@@ -80,3 +80,9 @@ func header(f []byte, size, zeros uint64) {
 	segment(1, load, readWrite, fileData, dataBase, size, size+zeros)
 	segment(2, stack, readWrite, 0, 0, 0, 0)
 }
+
+// Replace puts another operation in the place of operation i of an image: how tests make any one of them fail.
+func Replace(image []byte, i int, o Op) {
+	at := fileData + int(OpOffset(i))
+	o.append(image[at:at])
+}

@@ -1,0 +1,23 @@
+package container
+
+import (
+	"testing"
+
+	"github.com/berth-oci/berth/conformance/vm"
+	"github.com/berth-oci/berth/conformance/vm/vmtest"
+)
+
+// TestInOtherWorlds runs this package's tests where this machine is not: on Debian's kernels with cgroup v2 and with v1,
+// on amd64 and on arm64, on the oldest kernel that is supported and on a new one.
+func TestInOtherWorlds(t *testing.T) {
+	for _, m := range []vm.Machine{
+		{Arch: "amd64"},
+		{Arch: "arm64"},
+		{Arch: "amd64", Suite: "bullseye"},
+		{Arch: "amd64", Suite: "bookworm", Cgroup: vm.CgroupV1},
+	} {
+		t.Run(m.String(), func(t *testing.T) {
+			vmtest.Package{Path: "./runtime/container", Args: []string{"-test.short"}}.RunIn(t, m)
+		})
+	}
+}
