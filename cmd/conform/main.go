@@ -37,6 +37,7 @@ type verb struct {
 var verbs = []verb{
 	{"run", "run the checks against a runtime and report", runVerb},
 	{"list", "list the checks and the clauses they prove", listVerb},
+	{"leak", "find what a runtime leaves behind", leakVerb},
 	{"compare", "show what changed between two JSON reports", compareVerb},
 }
 
@@ -96,6 +97,7 @@ Examples:
   conform run --runtime runc
   conform run --runtime ./mine --filter '^lifecycle/' --format json --output report.json
   conform run --runtime crun --lenient -- --cgroup-manager=disabled
+  conform leak --runtime ./mine
   conform compare yesterday.json today.json
 
 Exit codes:
