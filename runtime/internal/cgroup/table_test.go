@@ -1,0 +1,241 @@
+package cgroup
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+var tableFile = flag.String("table", "", "write the table of fields in all worlds to this file, as docs/resources.md")
+
+// sample is a value of one field that differs from the kernel's default, and with it the way to see that it holds.
+type sample struct {
+	field     string
+	resources func() *specs.LinuxResources
+}
+
+func disk() (major, minor int64) { // a block device that exists, for throttles: loop0, vda or ram0, else 8:0
+	names, _ := filepath.Glob("/sys/block/*/dev")
+	for _, n := range names {
+		if b, err := readFile(n); err == nil {
+			if a, i, ok := device(b); ok {
+				return int64(a), int64(i)
+			}
+		}
+	}
+	return 8, 0
+}
+
+func throttled(n uint64) []specs.LinuxThrottleDevice {
+	d := specs.LinuxThrottleDevice{Rate: n}
+	d.Major, d.Minor = disk()
+	return []specs.LinuxThrottleDevice{d}
+}
+
+func weighted(weight, leaf *uint16) []specs.LinuxWeightDevice {
+	d := specs.LinuxWeightDevice{Weight: weight, LeafWeight: leaf}
+	d.Major, d.Minor = disk()
+	return []specs.LinuxWeightDevice{d}
+}
+
+func memory(m specs.LinuxMemory) func() *specs.LinuxResources {
+	return func() *specs.LinuxResources { return &specs.LinuxResources{Memory: &m} }
+}
+
+func cpu(c specs.LinuxCPU) func() *specs.LinuxResources {
+	return func() *specs.LinuxResources { return &specs.LinuxResources{CPU: &c} }
+}
+
+func blockIO(b func() specs.LinuxBlockIO) func() *specs.LinuxResources {
+	return func() *specs.LinuxResources { x := b(); return &specs.LinuxResources{BlockIO: &x} }
+}
+
+const mib = 1 << 20
+
+var samples = []sample{
+	{"memory.limit", memory(specs.LinuxMemory{Limit: ptr[int64](64 * mib)})},
+	{"memory.swap", memory(specs.LinuxMemory{Limit: ptr[int64](64 * mib), Swap: ptr[int64](96 * mib)})},
+	{"memory.reservation", memory(specs.LinuxMemory{Reservation: ptr[int64](32 * mib)})},
+	{"memory.kernelTCP", memory(specs.LinuxMemory{KernelTCP: ptr[int64](16 * mib)})},
+	{"memory.swappiness", memory(specs.LinuxMemory{Swappiness: ptr[uint64](7)})},
+	{"memory.disableOOMKiller", memory(specs.LinuxMemory{DisableOOMKiller: ptr(true)})},
+	{"memory.useHierarchy", memory(specs.LinuxMemory{UseHierarchy: ptr(true)})},
+	{"cpu.shares", cpu(specs.LinuxCPU{Shares: ptr[uint64](512)})},
+	{"cpu.quota", cpu(specs.LinuxCPU{Quota: ptr[int64](20000)})},
+	{"cpu.burst", cpu(specs.LinuxCPU{Quota: ptr[int64](20000), Burst: ptr[uint64](10000)})},
+	{"cpu.period", cpu(specs.LinuxCPU{Period: ptr[uint64](50000)})},
+	{"cpu.realtimeRuntime", cpu(specs.LinuxCPU{RealtimeRuntime: ptr[int64](1000)})},
+	{"cpu.realtimePeriod", cpu(specs.LinuxCPU{RealtimePeriod: ptr[uint64](500000)})},
+	{"cpu.cpus", cpu(specs.LinuxCPU{Cpus: "0"})},
+	{"cpu.mems", cpu(specs.LinuxCPU{Mems: "0"})},
+	{"cpu.idle", cpu(specs.LinuxCPU{Idle: ptr[int64](1)})},
+	{"pids.limit", func() *specs.LinuxResources {
+		return &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr[int64](0)}}
+	}},
+	{"blockIO.weight", blockIO(func() specs.LinuxBlockIO { return specs.LinuxBlockIO{Weight: ptr[uint16](200)} })},
+	{"blockIO.leafWeight", blockIO(func() specs.LinuxBlockIO { return specs.LinuxBlockIO{LeafWeight: ptr[uint16](200)} })},
+	{"blockIO.weightDevice", blockIO(func() specs.LinuxBlockIO { return specs.LinuxBlockIO{WeightDevice: weighted(ptr[uint16](200), nil)} })},
+	{"blockIO.weightDevice.leafWeight", blockIO(func() specs.LinuxBlockIO { return specs.LinuxBlockIO{WeightDevice: weighted(nil, ptr[uint16](200))} })},
+	{"blockIO.throttleReadBpsDevice", blockIO(func() specs.LinuxBlockIO { return specs.LinuxBlockIO{ThrottleReadBpsDevice: throttled(mib)} })},
+	{"blockIO.throttleWriteBpsDevice", blockIO(func() specs.LinuxBlockIO { return specs.LinuxBlockIO{ThrottleWriteBpsDevice: throttled(mib)} })},
+	{"blockIO.throttleReadIOPSDevice", blockIO(func() specs.LinuxBlockIO { return specs.LinuxBlockIO{ThrottleReadIOPSDevice: throttled(100)} })},
+	{"blockIO.throttleWriteIOPSDevice", blockIO(func() specs.LinuxBlockIO { return specs.LinuxBlockIO{ThrottleWriteIOPSDevice: throttled(100)} })},
+	{"hugepageLimits", func() *specs.LinuxResources {
+		return &specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB", Limit: 4 * mib}}}
+	}},
+	{"network.classID", func() *specs.LinuxResources {
+		return &specs.LinuxResources{Network: &specs.LinuxNetwork{ClassID: ptr[uint32](0x100001)}}
+	}},
+	{"network.priorities", func() *specs.LinuxResources {
+		return &specs.LinuxResources{Network: &specs.LinuxNetwork{Priorities: []specs.LinuxInterfacePriority{{Name: "lo", Priority: 3}}}}
+	}},
+	{"rdma", func() *specs.LinuxResources {
+		return &specs.LinuxResources{Rdma: map[string]specs.LinuxRdma{"mlx5_0": {HcaHandles: ptr[uint32](3)}}}
+	}},
+	{"unified", func() *specs.LinuxResources {
+		return &specs.LinuxResources{Unified: map[string]string{"cgroup.max.depth": "5"}}
+	}},
+}
+
+// outcome makes a group for one sample and says what became of the field. A field that is neither applied and read back nor
+// refused by its name is the failure this test looks for.
+func outcome(t *testing.T, s sample) string {
+	t.Helper()
+	l, _, err := tryMake(t, s.resources())
+	if err != nil {
+		if !strings.Contains(err.Error(), resourcesPath+strings.SplitN(s.field, ".", 2)[0]) {
+			t.Errorf("refused without naming the field: %v", err)
+		}
+		return "refused: " + strings.TrimPrefix(anonymous(err.Error()), "cannot apply ")
+	}
+	result := ""
+	for _, op := range l.Settings {
+		if !strings.HasPrefix(op.Field, resourcesPath+strings.TrimSuffix(s.field, ".leafWeight")) || op.Kind != Write {
+			continue
+		}
+		path, value := chosen(op)
+		have, err := readFile(path)
+		if err != nil {
+			if len(op.Tolerate) > 0 {
+				continue
+			}
+			t.Errorf("cannot read back %s: %v", path, err)
+		}
+		if !holds(have, value) {
+			t.Errorf("%s has %q after %q was written", path, have, value)
+		}
+		result = fmt.Sprintf("applied: `%s` has `%s`", filepath.Base(path), lineWith(have, value))
+	}
+	if result == "" {
+		return "holds without a write"
+	}
+	return result
+}
+
+// chosen is the file that exists of those that the operation may write.
+func chosen(op Op) (path, value string) {
+	path, value = op.Path, op.Value
+	for _, c := range op.Or {
+		if _, err := os.Stat(path); err == nil {
+			break
+		}
+		path, value = c.Path, c.Value
+	}
+	return path, value
+}
+
+// lineWith is the line of a control file that shows the value.
+func lineWith(have, value string) string {
+	for line := range strings.SplitSeq(have, "\n") {
+		if holds(line, value) {
+			return line
+		}
+	}
+	return have
+}
+
+// holds says that every word of what was written is in the file.
+func holds(have, value string) bool {
+	fields := strings.Fields(have)
+	for _, w := range strings.Fields(value) {
+		if !contains(fields, w) {
+			return false
+		}
+	}
+	return true
+}
+
+var numbered = regexp.MustCompile(`/berth-test-\d+/[A-Za-z0-9_.]+`)
+
+func anonymous(s string) string { return numbered.ReplaceAllString(s, "/…") }
+
+func TestEveryFieldIsAppliedAndReadBackOrRefusedByName(t *testing.T) {
+	probed(t)
+	applied := 0
+	for _, s := range samples {
+		t.Run(s.field, func(t *testing.T) {
+			fieldOf(s.field)
+			result := outcome(t, s)
+			if strings.HasPrefix(result, "applied") {
+				applied++
+			}
+			t.Logf("TABLE|%s|%s", s.field, result)
+		})
+	}
+	if applied < 5 {
+		t.Errorf("only %d fields could be applied", applied)
+	}
+}
+
+// TestWriteTable runs the test above in all worlds and writes what it says as a table for people.
+func TestWriteTable(t *testing.T) {
+	if *tableFile == "" {
+		t.Skip("only with -table=FILE: it boots every virtual machine")
+	}
+	out, err := exec.Command(os.Args[0], "-test.v", "-test.run=TestEveryField|TestWorlds", "-test.timeout=30m").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	world, worlds, cells := "v1 hybrid, this machine", []string{}, map[string]map[string]string{}
+	seen := map[string]bool{}
+	lines := bufio.NewScanner(strings.NewReader(string(out)))
+	for lines.Scan() {
+		line := lines.Text()
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "=== RUN   TestWorlds/"); ok && strings.Count(name, "/") == 1 {
+			world = name
+		}
+		_, row, ok := strings.Cut(line, "TABLE|")
+		field, result, ok2 := strings.Cut(row, "|")
+		if !ok || !ok2 {
+			continue
+		}
+		if !seen[world] {
+			seen[world], worlds = true, append(worlds, world)
+		}
+		if cells[field] == nil {
+			cells[field] = map[string]string{}
+		}
+		cells[field][world] = result
+	}
+	text := "# linux.resources in each world of cgroups\n\nMade by `go test ./runtime/internal/cgroup -run TestWriteTable -table docs/resources.md`: " +
+		"each field is set, and read back from\nthe kernel or refused by its name.\n\n| linux.resources | " + strings.Join(worlds, " | ") + " |\n|" +
+		strings.Repeat(" --- |", len(worlds)+1) + "\n"
+	for _, s := range samples {
+		text += "| " + s.field
+		for _, w := range worlds {
+			text += " | " + strings.ReplaceAll(cells[s.field][w], "|", "\\|")
+		}
+		text += " |\n"
+	}
+	if err := os.WriteFile(*tableFile, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
