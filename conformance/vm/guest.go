@@ -45,6 +45,9 @@ func (m Machine) Boot(ctx context.Context) (*Guest, error) {
 	if err := m.validate(); err != nil {
 		return nil, err
 	}
+	if _, err := m.emulator(); err != nil { // before anything is fetched
+		return nil, err
+	}
 	p, err := m.gather(ctx)
 	if err != nil {
 		return nil, err
@@ -159,7 +162,7 @@ func (g *Guest) Run(ctx context.Context, job Job) (Result, error) {
 }
 
 func (g *Guest) send(job Job) error {
-	order := wire.Job{Command: job.Command, Env: environment(job.Env), Dir: job.Dir, Fetch: job.Fetch}
+	order := wire.Job{Command: job.Command, Env: environment(job.Env), Dir: job.Dir, UID: job.UID, GID: job.GID, Fetch: job.Fetch}
 	if err := g.conn.SendJSON(wire.Start, order); err != nil {
 		return err
 	}

@@ -33,8 +33,12 @@ func (m Machine) gather(ctx context.Context) (p parts, err error) {
 	if p.busybox, err = Package(ctx, m.Suite, m.Arch, "busybox-static"); err != nil {
 		return p, err
 	}
-	if len(m.Packages) > 0 {
-		p.tree, err = Tree(ctx, m.Suite, m.Arch, m.Packages...)
+	packages := m.Packages
+	if m.Systemd {
+		packages = append(append([]string{}, systemdPackages...), packages...)
+	}
+	if len(packages) > 0 {
+		p.tree, err = Tree(ctx, m.Suite, m.Arch, packages...)
 	}
 	return p, err
 }
@@ -62,17 +66,20 @@ func (m Machine) initramfs(p parts) (*os.File, error) {
 
 func (m Machine) writeInitramfs(w io.Writer, p parts, mods []module) error {
 	c := newCpio(w)
+	cfg := wire.Config{Hostname: "vm", Cgroup: m.Cgroup}
+	if p.tree != "" {
+		c.tree(p.tree)
+	}
 	for _, dir := range []string{"dev", "proc", "sys", "run", "tmp", "etc", "root"} {
 		c.dir(dir)
 	}
 	c.device("dev/console", syscall.S_IFCHR|0o600, 5, 1)
-	if p.tree != "" {
-		c.tree(p.tree)
-	} else {
-		c.copy("bin/busybox", filepath.Join(p.busybox, busyboxPath(p.busybox)))
-	}
+	c.copy("usr/bin/busybox", filepath.Join(p.busybox, busyboxPath(p.busybox)))
 	c.copy("init", p.agent)
-	cfg := wire.Config{Hostname: "vm", Cgroup: m.Cgroup}
+	if m.Systemd {
+		cfg.Init = "/usr/lib/systemd/systemd"
+		c.systemd()
+	}
 	for _, mod := range mods {
 		path := "/.vm/modules/" + mod.name + ".ko"
 		c.file(path, 0o644, int64(len(mod.image)), bytes.NewReader(mod.image))

@@ -42,7 +42,7 @@ func (m Machine) arguments(k kernel) []string {
 	}
 	// A panic ends the machine at once; loglevel 4 keeps warnings and worse. On a busy host timers come late, which the
 	// kernel must not take for broken ones.
-	line := strings.TrimSpace("console=" + e.console + " loglevel=4 panic=-1 no_timer_check " + m.Append)
+	line := strings.TrimSpace("console=" + e.console + " loglevel=4 panic=-1 no_timer_check " + m.systemdWords() + m.Append)
 	return []string{
 		"-machine", e.machine, "-cpu", cpu, "-accel", "tcg,thread=multi",
 		"-smp", strconv.Itoa(m.CPUs), "-m", strconv.Itoa(m.Memory),
@@ -52,6 +52,16 @@ func (m Machine) arguments(k kernel) []string {
 		"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=job,name=" + wire.Port,
 		"-kernel", k.image, "-initrd", fmt.Sprintf("/dev/fd/%d", initramfsFD), "-append", line,
 	}
+}
+
+// emulator finds qemu's program for the machine.
+func (m Machine) emulator() (string, error) {
+	e := emulators[m.Arch]
+	program, err := exec.LookPath(e.program)
+	if err != nil {
+		return "", &Unavailable{What: "an emulated " + m.Arch + " machine", Err: err, Remedy: "install the package " + e.debian}
+	}
+	return program, nil
 }
 
 // process is a running qemu.
@@ -66,10 +76,9 @@ type process struct {
 // start runs qemu. It dies with this process, however that dies: PR_SET_PDEATHSIG is tied to the thread that forks, so
 // one is kept for it.
 func (m Machine) start(k kernel, initramfs, port *os.File) (*process, error) {
-	e := emulators[m.Arch]
-	program, err := exec.LookPath(e.program)
+	program, err := m.emulator()
 	if err != nil {
-		return nil, &Unavailable{What: "an emulated " + m.Arch + " machine", Err: err, Remedy: "install the package " + e.debian}
+		return nil, err
 	}
 	p := &process{done: make(chan struct{}), console: &console{also: m.Console}, stderr: &console{}}
 	cmd := exec.Command(program, m.arguments(k)...)
@@ -89,7 +98,7 @@ func (m Machine) start(k kernel, initramfs, port *os.File) (*process, error) {
 		}
 	}()
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("cannot start %s: %w", e.program, err)
+		return nil, fmt.Errorf("cannot start %s: %w", program, err)
 	}
 	p.kill = func() { _ = cmd.Process.Kill() }
 	return p, nil

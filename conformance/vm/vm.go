@@ -41,12 +41,13 @@ type Machine struct {
 	Arch        string        // amd64 or arm64; by default that of the program
 	Suite       string        // Debian suite: bullseye, bookworm, trixie, sid; by default DefaultSuite
 	Cgroup      string        // CgroupV1, CgroupHybrid or CgroupV2, the default
-	Memory      int           // MiB; by default 1024
+	Memory      int           // MiB; by default 1024, with systemd 1536
 	CPUs        int           // by default 2
 	CPU         string        // qemu's CPU model; by default max,-cx16 on amd64, cortex-a72 on arm64
 	Append      string        // more words for the kernel's command line
 	Modules     []string      // kernel modules to load besides DefaultModules
 	Packages    []string      // Debian packages whose files, and those of their dependencies, are laid out in the guest
+	Systemd     bool          // systemd is process 1, of the suite's version, and jobs run in a service
 	Console     io.Writer     // is given what the kernel prints as it comes
 	BootTimeout time.Duration // of each attempt, from qemu's start to the agent's hello; by default three minutes, for busy hosts
 }
@@ -61,12 +62,14 @@ type File struct {
 	Mode fs.FileMode // of Data; 0 means 0644. Files from the host keep theirs
 }
 
-// Job is a command to run as root in a guest.
+// Job is a command to run in a guest.
 type Job struct {
 	Files   map[string]File // absolute path in the guest → content, written before the command starts
 	Command []string        // looked up in the PATH of Env
 	Env     []string        // added to PATH, HOME, TERM and LANG; the last of a name wins
 	Dir     string          // working directory; by default /
+	UID     uint32          // the user that runs it, without further groups; by default root
+	GID     uint32          // that user's group
 	Stdin   io.Reader       // read whole before the job starts; by default empty
 	Stdout  io.Writer       // nil: collected in Result.Stdout
 	Stderr  io.Writer       // nil: collected in Result.Stderr
@@ -120,7 +123,11 @@ func (m Machine) Run(ctx context.Context, job Job) (Result, error) {
 // String names the machine in test names and messages: architecture, suite and cgroup world.
 func (m Machine) String() string {
 	m = m.withDefaults()
-	return m.Arch + "-" + m.Suite + "-" + m.Cgroup
+	name := m.Arch + "-" + m.Suite + "-" + m.Cgroup
+	if m.Systemd {
+		name += "-systemd"
+	}
+	return name
 }
 
 func (m Machine) withDefaults() Machine {
@@ -135,6 +142,9 @@ func (m Machine) withDefaults() Machine {
 	}
 	if m.Memory == 0 {
 		m.Memory = 1024
+		if m.Systemd {
+			m.Memory = 1536
+		}
 	}
 	if m.CPUs == 0 {
 		m.CPUs = 2

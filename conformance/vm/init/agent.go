@@ -211,7 +211,11 @@ func (a *agent) spawn(job wire.Job, files []*os.File) (<-chan syscall.WaitStatus
 	ended := make(chan syscall.WaitStatus, 1)
 	a.mu.Lock() // until the child is registered, the reaper must not take it
 	defer a.mu.Unlock()
-	attr := &os.ProcAttr{Dir: dir, Env: job.Env, Files: files, Sys: &syscall.SysProcAttr{Setsid: true}}
+	sys := &syscall.SysProcAttr{Setsid: true}
+	if job.UID != 0 || job.GID != 0 {
+		sys.Credential = &syscall.Credential{Uid: job.UID, Gid: job.GID}
+	}
+	attr := &os.ProcAttr{Dir: dir, Env: job.Env, Files: files, Sys: sys}
 	p, err := os.StartProcess(program, job.Command, attr)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", job.Command[0], err)

@@ -79,10 +79,10 @@ func furnish(cfg wire.Config) (warnings []string) {
 	note(syscall.Sethostname([]byte(cfg.Hostname)))
 	note(loopbackUp())
 	note(writeAccounts(cfg.Hostname))
-	if cfg.Init == "" {
+	if cfg.Init == "" { // another init mounts them itself, as its kernel command line says
 		note(mountCgroups(cfg.Cgroup))
-		note(installShell())
 	}
+	note(installShell())
 	return warnings
 }
 
@@ -140,7 +140,7 @@ func writeAccounts(hostname string) error {
 		"/etc/hosts":    "127.0.0.1 localhost " + hostname + "\n::1 localhost\n",
 		"/etc/hostname": hostname + "\n",
 	}
-	for _, dir := range []string{"/etc", "/root", "/var/lib", "/usr/bin", "/usr/sbin", "/bin", "/sbin", "/mnt"} {
+	for _, dir := range []string{"/etc", "/root", "/var/lib", "/usr/bin", "/usr/sbin", "/mnt"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
@@ -161,24 +161,26 @@ func writeAccounts(hostname string) error {
 	}
 	for link, target := range map[string]string{
 		"/etc/mtab": "/proc/self/mounts", "/dev/fd": "/proc/self/fd", "/dev/stdin": "fd/0", "/dev/stdout": "fd/1",
-		"/dev/stderr": "fd/2", "/dev/core": "/proc/kcore", "/var/run": "/run",
+		"/dev/stderr": "fd/2", "/dev/core": "/proc/kcore", "/var/run": "../run",
 	} {
 		_ = os.Symlink(target, link)
 	}
 	return nil
 }
 
-// installShell links busybox's programs into the path, where busybox is on board.
+// installShell links busybox's programs into the path, beside those that the root directory brought.
 func installShell() error {
-	if _, err := os.Stat("/bin/busybox"); err != nil {
-		return nil
+	if _, err := os.Lstat("/bin"); err != nil {
+		if err := os.Symlink("usr/bin", "/bin"); err != nil {
+			return err
+		}
 	}
-	out, err := exec.Command("/bin/busybox", "--list").Output()
+	out, err := exec.Command("/usr/bin/busybox", "--list").Output()
 	if err != nil {
 		return fmt.Errorf("cannot list busybox's programs: %w", err)
 	}
 	for _, name := range strings.Fields(string(out)) {
-		_ = os.Symlink("busybox", "/bin/"+name) // what is there already stays
+		_ = os.Symlink("busybox", "/usr/bin/"+name) // what is there already stays
 	}
 	return nil
 }

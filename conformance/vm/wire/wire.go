@@ -68,6 +68,8 @@ type Job struct {
 	Command []string
 	Env     []string // complete environment
 	Dir     string   // working directory; "/" when empty
+	UID     uint32   // who runs it
+	GID     uint32
 	Fetch   []string // files, directories and patterns to send back
 }
 
