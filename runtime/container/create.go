@@ -73,6 +73,9 @@ func (r *Runtime) create(id string, o CreateOptions, atOnce bool, console func(m
 	}
 	if err := c.make(); err != nil {
 		c.undo()
+		if errors.As(err, new(errHook)) {
+			c.poststop(c.state)
+		}
 		c.close()
 		return nil, err
 	}

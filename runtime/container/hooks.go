@@ -3,6 +3,8 @@ package container
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -147,13 +149,39 @@ func (c *creation) createHooks() error {
 		}
 	}
 	in := plan.ExecInputs{Inputs: plan.Inputs{ID: c.id, Host: c.host}, Kinds: c.kinds()}
+	state.Pid = innerPid(state.Pid)
 	return runHooks(c.spec.Hooks.CreateContainer, state, c.spec.Bundle, &joinedHooks{in, c.process.Pidfd})
 }
+
+// innerPid is the pid that the container's own PID namespace has for a process: what hooks inside are told (runtime.md,
+// "State").
+func innerPid(pid int) int {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return pid
+	}
+	for _, line := range strings.Split(string(b), "\n") {
+		if numbers, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			if list := strings.Fields(numbers); len(list) > 0 {
+				if n, err := strconv.Atoi(list[len(list)-1]); err == nil {
+					return n
+				}
+			}
+		}
+	}
+	return pid
+}
+
+// errHook marks the failure of a hook: after it the poststop hooks are due, even though the container was never made
+// (runtime.md, "Lifecycle").
+type errHook struct{ error }
+
+func (e errHook) Unwrap() error { return e.error }
 
 func runHooks(list []spec.Hook, state State, dir string, join *joinedHooks) error {
 	for i := range list {
 		if err := (hookRun{hook: &list[i], state: state, dir: dir, join: join}).run(); err != nil {
-			return err
+			return errHook{err}
 		}
 	}
 	return nil
@@ -200,7 +228,7 @@ func (r *Runtime) startContainerHooks(e *store.Entry, s store.State) error {
 	if err != nil {
 		return err
 	}
-	state.Status = Created
+	state.Status, state.Pid = Created, innerPid(state.Pid)
 	kinds, err := joinableKinds(s)
 	if err != nil {
 		return err

@@ -180,10 +180,8 @@ func (p *Plan) label(process *spec.Process) {
 // root plans the container's view of the filesystem.
 func (c *creation) root() {
 	c.add(SetPropagation{hostPropagation(c.spec.Linux.RootfsPropagation)})
-	root := OpenRoot{Path: c.spec.Root.Path, Tree: c.passTree(c.spec.Root.Path, true)}
-	if c.spec.Linux.RootfsPropagation&spec.MS_SHARED != 0 {
-		root.Parent = c.in.RootParent
-	}
+	f := c.spec.Linux.RootfsPropagation
+	root := OpenRoot{Path: c.spec.Root.Path, Tree: c.passTree(c.spec.Root.Path, true), Private: f != 0 && f&spec.MS_SLAVE == 0}
 	c.add(root)
 	for _, m := range c.spec.Mounts {
 		c.mount(m)
@@ -211,12 +209,9 @@ func (c *creation) root() {
 	}
 }
 
-// hostPropagation is what becomes of the mounts that the new namespace was copied with. They are made slaves, so that
-// nothing the container mounts appears on the host, unless the config wants exactly that.
+// hostPropagation is what becomes of the mounts that the new namespace was copied with: slaves, so that nothing the
+// container mounts appears on the host, or private where the config wants to see nothing of the host's either.
 func hostPropagation(root uintptr) uintptr {
-	if root&spec.MS_SHARED != 0 {
-		return root
-	}
 	if root&spec.MS_PRIVATE != 0 {
 		return spec.MS_PRIVATE | spec.MS_REC
 	}

@@ -32,7 +32,6 @@ type Inputs struct {
 	CgroupViews map[int][]View // by index of the mount: what a mount of type cgroup becomes on this machine
 
 	Grantable    uint64 // capabilities that the process can be given at all
-	RootParent   string // mount point that the root filesystem lies on
 	ListenFDs    int    // descriptors among Preserve that a service manager passed (sd_listen_fds(3))
 	AtOnce       bool   // run: start without waiting for `start`
 	NoPivot      bool

@@ -54,9 +54,9 @@ type SetPropagation struct{ Flags uintptr }
 
 // OpenRoot makes the root filesystem a mount and opens it; all later paths are resolved below it.
 type OpenRoot struct {
-	Path   string
-	Tree   int    // index among the passed trees, -1: open Path
-	Parent string // mount point to make private first, or the mount would show on the host; empty: none
+	Path    string
+	Tree    int  // index among the passed trees, -1: open Path
+	Private bool // cut it off from the host's mount: what pivot_root(2) needs where it is to be shared later
 }
 
 // MountFS mounts a filesystem.

@@ -29,12 +29,11 @@ const (
 // it by the descriptor. A process whose user namespace may not reach the path puts it over the current root instead.
 func (l *lowering) openRoot(s plan.OpenRoot) {
 	root := reg(regRoot)
-	if s.Parent != "" {
-		l.call(stub.SysMount, imm(0), l.str(s.Parent), imm(0), imm(spec.MS_PRIVATE), imm(0))
-	}
 	if !l.host.Features.NewMount {
 		l.call(stub.SysMount, l.str(s.Path), l.str(s.Path), imm(0), imm(spec.MS_BIND|spec.MS_REC), imm(0))
-		l.call(stub.SysMount, imm(0), l.str(s.Path), imm(0), imm(spec.MS_PRIVATE), imm(0))
+		if s.Private {
+			l.call(stub.SysMount, imm(0), l.str(s.Path), imm(0), imm(spec.MS_PRIVATE), imm(0))
+		}
 		l.call(stub.SysOpenat, imm(noFD), l.str(s.Path), imm(oPATH|oDIRECTORY|oCLOEXEC), imm(0)).save(root)
 		return
 	}
@@ -45,7 +44,9 @@ func (l *lowering) openRoot(s plan.OpenRoot) {
 	l.call(stub.SysMount, imm(0), l.str("/"), imm(0), imm(spec.MS_PRIVATE), imm(0))
 	l.call(stub.SysMoveMount, root.arg(), l.str(""), imm(noFD), l.str("/"), imm(moveFromEmpty))
 	l.here(attached)
-	l.setPropagation(root, spec.MS_PRIVATE)
+	if s.Private {
+		l.setPropagation(root, spec.MS_PRIVATE)
+	}
 }
 
 // openTree makes a detached copy of a mount, or takes the one that was passed.
@@ -394,8 +395,8 @@ func (l *lowering) symlink(s plan.Symlink) {
 	l.free(dir)
 }
 
-// pivot makes the root filesystem the root. The old root lies below the new one's "." for a moment, is made a slave so that
-// its disappearance stays here, and goes (pivot_root(2), "pivot_root(".", ".")").
+// pivot makes the root filesystem the root. The old root lies over the new one's "." for a moment and goes
+// (pivot_root(2), "pivot_root(".", ".")"). It is no peer of the host's any more, so its disappearance stays here.
 func (l *lowering) pivot(s plan.Pivot) {
 	l.call(stub.SysFchdir, reg(regRoot).arg())
 	if s.Move {
@@ -403,7 +404,6 @@ func (l *lowering) pivot(s plan.Pivot) {
 		l.call(stub.SysChroot, l.str("."))
 	} else {
 		l.call(stub.SysPivotRoot, l.str("."), l.str("."))
-		l.call(stub.SysMount, imm(0), l.str("."), imm(0), imm(spec.MS_SLAVE|spec.MS_REC), imm(0))
 		l.call(stub.SysUmount, l.str("."), imm(mntDetach))
 	}
 	l.call(stub.SysChdir, l.str("/"))
