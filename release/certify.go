@@ -62,13 +62,17 @@ func (r *work) certify(ctx context.Context, b Built) (Proven, error) {
 		return Proven{}, fmt.Errorf("cannot certify: %w", err)
 	}
 	defer os.RemoveAll(dir)
+	known, err := readWaivers(r.Repo, r.Config.Waivers)
+	if err != nil {
+		return Proven{}, err
+	}
 	proven := Proven{Written: b.Written}
 	for _, bin := range b.Binaries {
 		if bin.Command != r.Config.Runtime { // only runtimes have a specification to meet
 			proven.Certified = append(proven.Certified, Certified{bin})
 			continue
 		}
-		certificate, err := r.examine(ctx, dir, b.Version, bin)
+		certificate, err := r.examine(ctx, dir, b.Version, bin, known)
 		if err != nil {
 			return Proven{}, err
 		}
@@ -79,7 +83,7 @@ func (r *work) certify(ctx context.Context, b Built) (Proven, error) {
 }
 
 // examine judges one binary and writes its certificate; the error is the verdict where it is bad.
-func (r *work) examine(ctx context.Context, dir string, v Version, bin Binary) (Certificate, error) {
+func (r *work) examine(ctx context.Context, dir string, v Version, bin Binary, known waivers) (Certificate, error) {
 	stop := r.tell.doing("certify", fmt.Sprintf("%s for %s", bin.Command, bin.Arch))
 	defer stop()
 	c := Certificate{Command: bin.Command, Arch: bin.Arch, SHA256: bin.SHA256, Spec: conformance.SpecVersion,
@@ -92,8 +96,8 @@ func (r *work) examine(ctx context.Context, dir string, v Version, bin Binary) (
 	case err != nil:
 		return c, fmt.Errorf("cannot certify %s for %s: %w", bin.Command, bin.Arch, err)
 	default:
-		c.fill(report)
-		if err := verdict(report); err != nil {
+		c.fill(report, known)
+		if err := c.verdict(); err != nil {
 			return c, fmt.Errorf("cannot certify %s for %s: %w", bin.Command, bin.Arch, err)
 		}
 	}
@@ -176,32 +180,41 @@ func readReport(text []byte) (conformance.Report, error) {
 	return report, nil
 }
 
-// verdict is the error of a report with a broken clause, naming the first few.
-func verdict(report conformance.Report) error {
-	failed := report.Failed()
-	if len(failed) == 0 {
+// verdict is the error of a certificate with a broken clause that is not waived, naming the first few.
+func (c *Certificate) verdict() error {
+	var text strings.Builder
+	broken := 0
+	for _, row := range c.Results {
+		if row.Outcome != string(conformance.Fail) {
+			continue
+		}
+		if broken++; broken <= 5 {
+			fmt.Fprintf(&text, "\n  %s: %s", row.Check, strings.Join(row.Reasons, "; "))
+		}
+	}
+	if broken > 5 {
+		fmt.Fprintf(&text, "\n  … and %d more", broken-5)
+	}
+	if broken == 0 {
 		return nil
 	}
-	var text strings.Builder
-	fmt.Fprintf(&text, "it broke %d of %d conformance checks", len(failed), len(report.Results))
-	for i, f := range failed {
-		if i == 5 {
-			fmt.Fprintf(&text, "\n  … and %d more", len(failed)-i)
-			break
-		}
-		fmt.Fprintf(&text, "\n  %s: %s", f.Name, strings.Join(f.Reasons, "; "))
-	}
-	return errors.New(text.String())
+	return fmt.Errorf("it broke %d of %d conformance checks%s", broken, len(c.Results), text.String())
 }
 
-func (c *Certificate) fill(report conformance.Report) {
+// waived is the outcome of a broken check that the project's waivers name.
+const waived = "waived"
+
+func (c *Certificate) fill(report conformance.Report, known waivers) {
 	c.Counts = map[string]int{}
 	for _, res := range report.Results {
-		c.Counts[string(res.Outcome)]++
 		row := certificateRow{Check: res.Name, Outcome: string(res.Outcome)}
 		for _, reason := range res.Reasons {
 			row.Reasons = append(row.Reasons, withoutPlaces(reason))
 		}
+		if why := known.reason(res.Name); why != "" && res.Outcome == conformance.Fail {
+			row.Outcome, row.Reasons = waived, []string{why}
+		}
+		c.Counts[row.Outcome]++
 		c.Results = append(c.Results, row)
 	}
 }
@@ -217,24 +230,25 @@ func (c Certificate) String() string {
 	if c.NotRun != "" {
 		return name + ": NOT TRIED: " + c.NotRun
 	}
-	line := fmt.Sprintf("%s: %d checks passed, %d failed, %d skipped", name,
-		c.Counts[string(conformance.Pass)]+c.Counts[string(conformance.Warn)], c.Counts[string(conformance.Fail)], c.Counts[string(conformance.Skip)])
-	for _, reason := range c.skipReasons() {
+	line := fmt.Sprintf("%s: %d checks passed, %d failed, %d waived, %d skipped", name,
+		c.Counts[string(conformance.Pass)]+c.Counts[string(conformance.Warn)], c.Counts[string(conformance.Fail)], c.Counts[waived], c.Counts[string(conformance.Skip)])
+	for _, reason := range append(c.reasons(waived, "waived"), c.reasons(string(conformance.Skip), "skipped")...) {
 		line += "\n" + strings.Repeat(" ", 12) + reason
 	}
 	return line
 }
 
-func (c Certificate) skipReasons() []string {
+// reasons counts the checks of one outcome by the reason they give.
+func (c Certificate) reasons(outcome, word string) []string {
 	counts := map[string]int{}
 	for _, row := range c.Results {
-		if row.Outcome == string(conformance.Skip) {
+		if row.Outcome == outcome {
 			counts[strings.Join(row.Reasons, "; ")]++
 		}
 	}
 	var lines []string
 	for reason, n := range counts {
-		lines = append(lines, fmt.Sprintf("%3d skipped: %s", n, reason))
+		lines = append(lines, fmt.Sprintf("%3d %s: %s", n, word, reason))
 	}
 	slices.Sort(lines)
 	return lines

@@ -10,6 +10,7 @@ type Config struct {
 	Archs    []string  // amd64, arm64: Go and Debian agree on these names
 	Runtime  string    // the command that the conformance suite drives
 	Judge    string    // import path of the conformance suite's command
+	Waivers  string    // file that names the checks the runtime is known to break, and why; it need not be there
 
 	RepoName    string // names the repository's files to download: NAME.sources, NAME-archive-keyring.gpg
 	Origin      string // of the apt repository; must never change once users have it
@@ -45,6 +46,7 @@ func Default() Config {
 		Archs:   []string{"amd64", "arm64"},
 		Runtime: "berth",
 		Judge:   "github.com/berth-oci/berth/cmd/conform",
+		Waivers: "release/conformance.waivers",
 
 		RepoName:    "berth",
 		Origin:      "Berth",
