@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/berth-oci/berth/conformance"
+	"github.com/berth-oci/berth/conformance/leak"
 )
 
 type binary = Binary
@@ -39,6 +39,10 @@ type Certificate struct {
 	NotRun  string           `json:"notRun,omitempty"`
 	Counts  map[string]int   `json:"counts,omitempty"` // outcome → checks
 	Results []certificateRow `json:"results,omitempty"`
+
+	Scenarios     int      `json:"leakScenarios,omitempty"`
+	Leaks         []string `json:"leaks,omitempty"` // things left behind
+	LeaksNotTried string   `json:"leaksNotTried,omitempty"`
 }
 
 type certificateRow struct {
@@ -46,9 +50,6 @@ type certificateRow struct {
 	Outcome string   `json:"outcome"`
 	Reasons []string `json:"reasons,omitempty"`
 }
-
-// reportName is the file in which the judge leaves its report.
-const reportName = "report.json"
 
 // certify lets the conformance suite judge every binary: the ones for this machine's architecture here, the others in a
 // virtual machine. A clause broken or anything left behind stops the release before there is a package. What cannot be
@@ -88,7 +89,7 @@ func (r *work) examine(ctx context.Context, dir string, v Version, bin Binary, k
 	defer stop()
 	c := Certificate{Command: bin.Command, Arch: bin.Arch, SHA256: bin.SHA256, Spec: conformance.SpecVersion,
 		Path: filepath.Join(r.folder(v), "conformance_"+bin.Command+"_"+bin.Arch+".json")}
-	report, err := r.trial(ctx, dir, bin)
+	found, err := r.trial(ctx, dir, bin)
 	var unavailable *notHere
 	switch {
 	case errors.As(err, &unavailable):
@@ -96,7 +97,7 @@ func (r *work) examine(ctx context.Context, dir string, v Version, bin Binary, k
 	case err != nil:
 		return c, fmt.Errorf("cannot certify %s for %s: %w", bin.Command, bin.Arch, err)
 	default:
-		c.fill(report, known)
+		c.fill(found, known)
 		if err := c.verdict(); err != nil {
 			return c, fmt.Errorf("cannot certify %s for %s: %w", bin.Command, bin.Arch, err)
 		}
@@ -114,16 +115,64 @@ type notHere struct{ why string }
 
 func (n *notHere) Error() string { return n.why }
 
-// trial runs the judge where the binary can run.
-func (r *work) trial(ctx context.Context, dir string, bin Binary) (conformance.Report, error) {
+// court is a place where a binary can be tried: it runs the judge there and returns what that prints.
+type court interface {
+	hear(ctx context.Context, args ...string) ([]byte, error)
+	close()
+}
+
+// findings are what a trial brought to light.
+type findings struct {
+	conformance.Report
+	leaks        leak.Report
+	leaksUnknown string // why nobody looked for leaks
+}
+
+// trial lets the judge ask both questions: does it keep to the specification, and does it leave anything behind?
+func (r *work) trial(ctx context.Context, dir string, bin Binary) (findings, error) {
+	var f findings
+	c, err := r.court(ctx, dir, bin)
+	if err != nil {
+		return f, err
+	}
+	defer c.close()
+	text, err := c.hear(ctx, "run", "--format", "json")
+	if err != nil {
+		return f, err
+	}
+	if f.Report, err = readReport(text); err != nil {
+		return f, err
+	}
+	if bin.Arch == runtime.GOARCH && os.Geteuid() != 0 {
+		f.leaksUnknown = leak.ErrNotRoot.Error()
+		return f, nil
+	}
+	if text, err = c.hear(ctx, "leak", "--format", "json"); err != nil {
+		return f, err
+	}
+	if err := json.Unmarshal(text, &f.leaks); err != nil || len(f.leaks.Scenarios) == 0 {
+		return f, fmt.Errorf("cannot read the report on leaks: %w", errors.Join(err, errNoScenario))
+	}
+	return f, nil
+}
+
+var errNoScenario = errors.New("it holds no scenario")
+
+// court is here for this machine's architecture and in a virtual machine for the others.
+func (r *work) court(ctx context.Context, dir string, bin Binary) (court, error) {
 	judge, err := r.buildJudge(ctx, dir, bin.Arch)
 	if err != nil {
-		return conformance.Report{}, err
+		return nil, err
 	}
-	if bin.Arch == runtime.GOARCH {
-		return r.tryHere(ctx, dir, judge, bin)
+	if bin.Arch != runtime.GOARCH {
+		return r.openMachine(ctx, judge, bin)
 	}
-	return r.tryInMachine(ctx, judge, bin)
+	// The name under which users will run it; some runtimes look at their own.
+	path := filepath.Join(dir, bin.Arch, bin.Command)
+	if err := copyExecutable(bin.Path, path); err != nil {
+		return nil, err
+	}
+	return &hereCourt{judge, path, r.follow(bin.Arch)}, nil
 }
 
 // buildJudge builds the conformance command for an architecture. It comes from the module that this program is made of,
@@ -146,27 +195,28 @@ func (r *work) buildJudge(ctx context.Context, dir, arch string) (string, error)
 	return path, nil
 }
 
-// judgeArgs makes the judge write JSON; its exit status is not needed, since the report says more.
-func judgeArgs(runtimePath, report string) []string {
-	return []string{"run", "--runtime", runtimePath, "--format", "json", "--output", report}
+// follow shows what the judge says while it works.
+func (r *work) follow(arch string) func(string) {
+	return func(line string) { r.tell.relabel("certify", arch+"  "+line) }
 }
 
-func (r *work) tryHere(ctx context.Context, dir, judge string, bin Binary) (conformance.Report, error) {
-	// The name under which users will run it; some runtimes look at their own.
-	path := filepath.Join(dir, bin.Arch, bin.Command)
-	if err := copyExecutable(bin.Path, path); err != nil {
-		return conformance.Report{}, err
-	}
-	report := filepath.Join(dir, reportName)
-	cmd := exec.CommandContext(ctx, judge, judgeArgs(path, report)...)
-	said := &tailWriter{each: func(line string) { r.tell.relabel("certify", bin.Arch+"  "+line) }}
-	cmd.Stderr, cmd.Stdout = said, io.Discard
+type hereCourt struct {
+	judge, runtime string
+	follow         func(string)
+}
+
+func (*hereCourt) close() {}
+
+func (c *hereCourt) hear(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, c.judge, append(args, "--runtime", c.runtime)...)
+	var out bytes.Buffer
+	said := &tailWriter{each: c.follow}
+	cmd.Stdout, cmd.Stderr = &out, said
 	err := cmd.Run()
-	text, readErr := os.ReadFile(report)
-	if readErr != nil {
-		return conformance.Report{}, fmt.Errorf("the conformance suite gave no report: %w\n%s", errors.Join(err, ctx.Err()), said)
+	if out.Len() == 0 { // what it exits with besides is its verdict, which is in the report
+		return nil, fmt.Errorf("the conformance suite gave no report: %w\n%s", errors.Join(err, ctx.Err()), said)
 	}
-	return readReport(text)
+	return out.Bytes(), nil
 }
 
 func readReport(text []byte) (conformance.Report, error) {
@@ -195,16 +245,27 @@ func (c *Certificate) verdict() error {
 	if broken > 5 {
 		fmt.Fprintf(&text, "\n  … and %d more", broken-5)
 	}
-	if broken == 0 {
-		return nil
+	var errs []error
+	if broken > 0 {
+		errs = append(errs, fmt.Errorf("it broke %d of %d conformance checks%s", broken, len(c.Results), text.String()))
 	}
-	return fmt.Errorf("it broke %d of %d conformance checks%s", broken, len(c.Results), text.String())
+	if len(c.Leaks) > 0 {
+		errs = append(errs, fmt.Errorf("it left %d things behind:\n  %s", len(c.Leaks), strings.Join(c.Leaks[:min(5, len(c.Leaks))], "\n  ")))
+	}
+	return errors.Join(errs...)
 }
 
 // waived is the outcome of a broken check that the project's waivers name.
 const waived = "waived"
 
-func (c *Certificate) fill(report conformance.Report, known waivers) {
+func (c *Certificate) fill(report findings, known waivers) {
+	c.Scenarios, c.LeaksNotTried = len(report.leaks.Scenarios), report.leaksUnknown
+	for _, l := range report.leaks.Leaked() {
+		c.Leaks = append(c.Leaks, withoutPlaces(l.String()))
+	}
+	for _, p := range report.leaks.Problems() {
+		c.Leaks = append(c.Leaks, "not tried as planned: "+withoutPlaces(p))
+	}
 	c.Counts = map[string]int{}
 	for _, res := range report.Results {
 		row := certificateRow{Check: res.Name, Outcome: string(res.Outcome)}
@@ -232,6 +293,10 @@ func (c Certificate) String() string {
 	}
 	line := fmt.Sprintf("%s: %d checks passed, %d failed, %d waived, %d skipped", name,
 		c.Counts[string(conformance.Pass)]+c.Counts[string(conformance.Warn)], c.Counts[string(conformance.Fail)], c.Counts[waived], c.Counts[string(conformance.Skip)])
+	line += fmt.Sprintf("; nothing left behind in %d scenarios", c.Scenarios)
+	if c.LeaksNotTried != "" {
+		line = strings.TrimSuffix(line, "; nothing left behind in 0 scenarios") + "; LEAKS NOT LOOKED FOR: " + c.LeaksNotTried
+	}
 	for _, reason := range append(c.reasons(waived, "waived"), c.reasons(string(conformance.Skip), "skipped")...) {
 		line += "\n" + strings.Repeat(" ", 12) + reason
 	}

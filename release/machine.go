@@ -1,38 +1,57 @@
 package release
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"runtime"
 
-	"github.com/berth-oci/berth/conformance"
 	"github.com/berth-oci/berth/conformance/vm"
 )
 
-// tryInMachine boots the architecture's own kernel and tries the binary there, as root.
-func (r *work) tryInMachine(ctx context.Context, judge string, bin Binary) (conformance.Report, error) {
+// machineCourt tries a binary under another architecture's own kernel, as root of a machine that ends with the trial.
+type machineCourt struct {
+	guest          *vm.Guest
+	judge, runtime string // paths on this machine
+	at             string // where the binary is in the guest
+	follow         func(string)
+}
+
+// judgeAt is the conformance command in the guest.
+const judgeAt = "/usr/bin/conform"
+
+// openMachine boots the machine. That there can be none here is a reason not to try, with its cause.
+func (r *work) openMachine(ctx context.Context, judge string, bin Binary) (court, error) {
 	if r.NoMachines {
-		return conformance.Report{}, &notHere{"virtual machines were not wanted"}
+		return nil, &notHere{"virtual machines were not wanted"}
 	}
-	const judgeAt, reportAt = "/usr/bin/conform", "/" + reportName
-	runtimeAt := "/usr/bin/" + bin.Command
-	said := &tailWriter{each: func(line string) { r.tell.relabel("certify", bin.Arch+"  "+line) }}
-	result, err := vm.Machine{Arch: bin.Arch}.Run(ctx, vm.Job{
-		Files:   map[string]vm.File{judgeAt: {Host: judge}, runtimeAt: {Host: bin.Path}},
-		Command: append([]string{judgeAt}, append(judgeArgs(runtimeAt, reportAt), "--timeout", "3m")...),
-		Stderr:  said, Stdout: io.Discard,
-		Fetch: []string{reportAt},
-	})
+	r.follow(bin.Arch)("booting a virtual machine")
+	guest, err := vm.Machine{Arch: bin.Arch}.Boot(ctx)
 	if vm.IsUnavailable(err) {
-		return conformance.Report{}, &notHere{fmt.Sprintf("this machine is %s and has no virtual one: %s", runtime.GOARCH, firstLine(err.Error()))}
+		return nil, &notHere{fmt.Sprintf("this machine is %s and has no virtual one: %s", runtime.GOARCH, firstLine(err.Error()))}
 	}
 	if err != nil {
-		return conformance.Report{}, err
+		return nil, err
 	}
-	text, ok := result.Files[reportAt]
-	if !ok {
-		return conformance.Report{}, fmt.Errorf("the conformance suite gave no report in the virtual machine: exit status %d\n%s", result.ExitCode, said)
+	return &machineCourt{guest, judge, bin.Path, "/usr/bin/" + bin.Command, r.follow(bin.Arch)}, nil
+}
+
+func (c *machineCourt) close() { c.guest.Close() }
+
+func (c *machineCourt) hear(ctx context.Context, args ...string) ([]byte, error) {
+	said := &tailWriter{each: c.follow}
+	var out bytes.Buffer
+	// An emulated processor is many times slower than a real one.
+	command := append(append([]string{judgeAt}, args...), "--runtime", c.at, "--timeout", "3m")
+	result, err := c.guest.Run(ctx, vm.Job{
+		Files:   map[string]vm.File{judgeAt: {Host: c.judge}, c.at: {Host: c.runtime}},
+		Command: command, Stdout: &out, Stderr: said,
+	})
+	if err != nil {
+		return nil, err
 	}
-	return readReport(text)
+	if out.Len() == 0 {
+		return nil, fmt.Errorf("the conformance suite gave no report in the virtual machine: exit status %d\n%s", result.ExitCode, said)
+	}
+	return out.Bytes(), nil
 }

@@ -49,6 +49,12 @@ func TestReleaseRefusesAndLeavesThePublishedRepositoryAsItWas(t *testing.T) {
 		}, []string{"cannot build ferry for", "leak.go"}},
 		{"a broken clause", func(p *project) { p.commit("ferry: sail"); p.Judge = judging(p.t, broken) },
 			[]string{"cannot certify ferry for", "1 of 2", "state/depth: it sank"}},
+		{"a leak", func(p *project) {
+			p.commit("ferry: sail")
+			p.Judge = leaking(p.t, passing, `{"scenarios":[{"name":"crossing","findings":[{"scenario":"crossing","kind":"mount","name":"/tmp/hull"}]}]}`)
+		}, []string{"cannot certify ferry for", "it left 1 things behind", "/tmp/hull"}},
+		{"a leak check that looked at nothing", func(p *project) { p.commit("ferry: sail"); p.Judge = leaking(p.t, passing, `{}`) },
+			[]string{"cannot certify", "no scenario"}},
 		{"a judge that says nothing", func(p *project) {
 			p.commit("ferry: sail")
 			p.Judge = func(string) (string, error) { return "/bin/false", nil }
@@ -87,6 +93,9 @@ func TestReleaseRefusesAndLeavesThePublishedRepositoryAsItWas(t *testing.T) {
 		}, []string{"1.0.1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if strings.Contains(c.name, "leak") && os.Geteuid() != 0 {
+				t.Skip("the leak check needs root")
+			}
 			p := sound.copy(t)
 			before := hashOf(t, p.apt())
 			c.spoil(p)

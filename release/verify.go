@@ -211,11 +211,9 @@ func (r *work) runContainers(ctx context.Context, path string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	file := filepath.Join(dir, reportName)
-	_, ranErr := output(exec.CommandContext(ctx, judge, append(judgeArgs(path, file), "--filter", "^lifecycle/")...))
-	text, err := os.ReadFile(file)
+	text, err := (&hereCourt{judge, path, r.follow(runtime.GOARCH)}).hear(ctx, "run", "--format", "json", "--filter", "^lifecycle/")
 	if err != nil {
-		return 0, fmt.Errorf("the installed runtime was not tried: %w", errors.Join(ranErr, err))
+		return 0, fmt.Errorf("the installed runtime was not tried: %w", err)
 	}
 	report, err := readReport(text)
 	if err != nil {
@@ -226,7 +224,7 @@ func (r *work) runContainers(ctx context.Context, path string) (int, error) {
 		return 0, err
 	}
 	var c Certificate
-	c.fill(report, known)
+	c.fill(findings{Report: report}, known)
 	if err := c.verdict(); err != nil {
 		return 0, fmt.Errorf("the installed runtime is not the one that was certified: %w", err)
 	}
