@@ -241,6 +241,9 @@ func takeOver(dir, owner string) error {
 	if frozen(dir) {
 		return fmt.Errorf("container's cgroup unexpectedly frozen: %s", dir)
 	}
+	if ownerOf(dir, owner) == unmarked {
+		markFound(dir)
+	}
 	return mark(dir, owner)
 }
 

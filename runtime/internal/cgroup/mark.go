@@ -23,6 +23,35 @@ func mark(dir, owner string) error {
 	return nil
 }
 
+// foundSuffix ends the name of a second mark: the directory was there before the container, so it stays after it
+// (runtime.md, "Delete": what the container did not create must not be deleted).
+const foundSuffix = ".found"
+
+func markFound(dir string) {
+	for _, name := range markNames {
+		if syscall.Setxattr(dir, name+foundSuffix, []byte{'1'}, 0) == nil {
+			return
+		}
+	}
+}
+
+func wasFound(dir string) bool {
+	for _, name := range markNames {
+		if n, err := syscall.Getxattr(dir, name+foundSuffix, make([]byte, 1)); err == nil && n > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// unmark gives a found directory back as it was.
+func unmark(dir string) {
+	for _, name := range markNames {
+		syscall.Removexattr(dir, name)
+		syscall.Removexattr(dir, name+foundSuffix)
+	}
+}
+
 // ownership is what a directory's mark says.
 type ownership int
 

@@ -23,6 +23,12 @@ func (g *Group) Remove() error {
 		}
 	}
 	for _, d := range g.dirs {
+		if wasFound(d.Path) {
+			if err := emptyTree(d.Path, deadline); err != nil {
+				failed = append(failed, describeLeft(d.Path, err))
+			}
+			continue
+		}
 		if err := removeTree(d.Path, deadline); err != nil {
 			failed = append(failed, describeLeft(d.Path, err))
 			continue
@@ -43,6 +49,17 @@ func describeLeft(dir string, err error) string {
 	}
 	shown := pids[:min(len(pids), 10)]
 	return fmt.Sprintf("%s: %v: it still has %d process(es) %v", dir, err, len(pids), shown)
+}
+
+// emptyTree removes what the container made inside a directory that is not its own, and takes the marks off.
+func emptyTree(dir string, deadline time.Time) error {
+	for _, sub := range subdirs(dir) {
+		if err := removeTree(dir+"/"+sub, deadline); err != nil {
+			return err
+		}
+	}
+	unmark(dir)
+	return nil
 }
 
 // removeTree removes a directory; a plain rmdir does in all but a few cases, so the tree is read only when it fails.
