@@ -33,7 +33,7 @@ func (a archive) name() string { return a.suite + "-" + a.arch }
 func Package(ctx context.Context, suite, arch, name string) (string, error) {
 	a := archive{suite, arch}
 	return cached(filepath.Join("packages", a.name(), name), func(dir string) error {
-		return a.download(ctx, name, func(debs []string) error { return extract(ctx, debs, dir) })
+		return a.download(ctx, []string{name}, func(debs []string) error { return extract(ctx, debs, dir) })
 	})
 }
 
@@ -93,9 +93,9 @@ func extract(ctx context.Context, debs []string, dir string, options ...string) 
 	return nil
 }
 
-// download fetches one package and hands its file to use.
-func (a archive) download(ctx context.Context, name string, use func(debs []string) error) error {
-	return a.fetch(ctx, []string{"download", name}, []string{name}, use)
+// download fetches packages and hands their files to use.
+func (a archive) download(ctx context.Context, names []string, use func(debs []string) error) error {
+	return a.fetch(ctx, append([]string{"download"}, names...), names, use)
 }
 
 // closure fetches packages and what they depend on, and hands their files to use.

@@ -16,11 +16,11 @@ import (
 // of Xen's, and the guest is spared a fifth of its boot: unpacking itself under emulation. Kernels that hold something
 // else are left as they are.
 func uncompress(dir string) error {
-	images, err := filepath.Glob(filepath.Join(dir, "boot", "vmlinuz-*"))
-	if err != nil || len(images) != 1 {
-		return fmt.Errorf("cannot find a kernel in %s", dir)
+	path, err := imageIn(dir)
+	if err != nil {
+		return err
 	}
-	image, err := os.ReadFile(images[0])
+	image, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
@@ -29,9 +29,14 @@ func uncompress(dir string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("cannot uncompress kernel %s: %w", images[0], err)
+		return fmt.Errorf("cannot uncompress kernel %s: %w", path, err)
 	}
-	return os.WriteFile(strings.Replace(images[0], "vmlinuz-", "vmlinux-", 1), elf, 0o644)
+	return os.WriteFile(plainImage(path), elf, 0o644)
+}
+
+// plainImage is where the ELF kernel of a compressed one lies.
+func plainImage(path string) string {
+	return filepath.Join(filepath.Dir(path), strings.Replace(filepath.Base(path), "vmlinuz", "vmlinux", 1))
 }
 
 var errNoPayload = errors.New("no zstd payload")

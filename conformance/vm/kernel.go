@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ulikunitz/xz"
@@ -29,11 +30,11 @@ type kernel struct {
 func fetchKernel(ctx context.Context, suite, arch string) (kernel, error) {
 	a := archive{suite, arch}
 	dir, err := cached(filepath.Join("kernels", a.name()), func(dir string) error {
-		name, err := a.kernelPackage(ctx)
+		names, err := a.kernelPackages(ctx)
 		if err != nil {
 			return err
 		}
-		return a.download(ctx, name, func(debs []string) error {
+		return a.download(ctx, names, func(debs []string) error {
 			if err := extract(ctx, debs, dir); err != nil {
 				return err
 			}
@@ -46,41 +47,70 @@ func fetchKernel(ctx context.Context, suite, arch string) (kernel, error) {
 	return kernelIn(dir)
 }
 
-// kernelPackage looks up the package of the newest kernel, on which the package linux-image-cloud-ARCH depends.
-func (a archive) kernelPackage(ctx context.Context) (string, error) {
-	meta := "linux-image-cloud-" + a.arch
-	var out string
-	err := a.download(ctx, meta, func(debs []string) (err error) {
-		out, err = output(ctx, "dpkg-deb", "--field", debs[0], "Depends")
-		return err
-	})
+// kernelPackages looks up the packages of the newest kernel: the one on which the package linux-image-cloud-ARCH depends,
+// and since Debian 14 those into which that one is split.
+func (a archive) kernelPackages(ctx context.Context) ([]string, error) {
+	deps, err := a.depends(ctx, "linux-image-cloud-"+a.arch)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	for dep := range strings.SplitSeq(out, ",") {
-		if name, _, _ := strings.Cut(strings.TrimSpace(dep), " "); strings.HasPrefix(name, "linux-image-") {
-			return name, nil
-		}
+	i := slices.IndexFunc(deps, func(d string) bool { return strings.HasPrefix(d, "linux-image-") })
+	if i < 0 {
+		return nil, fmt.Errorf("cannot find the kernel in the dependencies of linux-image-cloud-%s: %q", a.arch, deps)
 	}
-	return "", fmt.Errorf("cannot find the kernel in the dependencies of %s: %q", meta, out)
+	image := deps[i]
+	deps, err = a.depends(ctx, image)
+	if err != nil {
+		return nil, err
+	}
+	release := strings.TrimPrefix(image, "linux-image-")
+	others := slices.DeleteFunc(deps, func(d string) bool { return !strings.HasSuffix(d, "-"+release) })
+	return append(others, image), nil
 }
 
-func kernelIn(dir string) (kernel, error) {
-	images, _ := filepath.Glob(filepath.Join(dir, "boot", "vmlinuz-*"))
-	if len(images) != 1 {
-		return kernel{}, fmt.Errorf("cannot find a kernel in %s", dir)
+// depends returns the names on which a package depends, of alternatives the first.
+func (a archive) depends(ctx context.Context, name string) (names []string, err error) {
+	var field string
+	err = a.download(ctx, []string{name}, func(debs []string) (err error) {
+		field, err = output(ctx, "dpkg-deb", "--field", debs[0], "Depends")
+		return err
+	})
+	for dep := range strings.SplitSeq(field, ",") {
+		name, _, _ := strings.Cut(strings.TrimSpace(dep), " ")
+		names = append(names, name)
 	}
-	release := strings.TrimPrefix(filepath.Base(images[0]), "vmlinuz-")
-	if plain := filepath.Join(dir, "boot", "vmlinux-"+release); isFile(plain) {
-		images[0] = plain
-	}
-	for _, lib := range []string{"usr/lib", "lib"} { // merged since trixie
-		modules := filepath.Join(dir, lib, "modules", release)
-		if isDir(modules) {
-			return kernel{release, images[0], modules}, nil
+	return names, err
+}
+
+// images are where kernels lie in their packages, until Debian 13 and since.
+var images = []string{"boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz"}
+
+// imageIn returns the path of the one kernel that was extracted into dir.
+func imageIn(dir string) (string, error) {
+	for _, pattern := range images {
+		if found, _ := filepath.Glob(filepath.Join(dir, pattern)); len(found) == 1 {
+			return found[0], nil
 		}
 	}
-	return kernel{}, fmt.Errorf("cannot find the modules of kernel %s in %s", release, dir)
+	return "", fmt.Errorf("cannot find a kernel in %s", dir)
+}
+
+func kernelIn(dir string) (k kernel, err error) {
+	if k.image, err = imageIn(dir); err != nil {
+		return k, err
+	}
+	found, _ := filepath.Glob(filepath.Join(dir, "usr/lib/modules/*")) // merged since Debian 13
+	if len(found) == 0 {
+		found, _ = filepath.Glob(filepath.Join(dir, "lib/modules/*"))
+	}
+	if len(found) != 1 {
+		return k, fmt.Errorf("cannot find the kernel's modules in %s", dir)
+	}
+	k.modules, k.release = found[0], filepath.Base(found[0])
+	if plain := plainImage(k.image); isFile(plain) {
+		k.image = plain
+	}
+	return k, nil
 }
 
 // module is a kernel module ready to load.
