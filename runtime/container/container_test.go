@@ -235,6 +235,17 @@ func TestProtectedPathsCannotBeWrittenOrRead(t *testing.T) {
 	}
 }
 
+func TestMountsCoverEarlierOnes(t *testing.T) {
+	asRoot(t)
+	tmpfs := func(where string) specs.Mount { return specs.Mount{Destination: where, Type: "tmpfs", Source: "tmpfs"} }
+	f := factsOf(t, func(c *specs.Spec) {
+		c.Mounts = append(c.Mounts, tmpfs("/a/b"), tmpfs("/a"), tmpfs("/a/b/c"))
+	})
+	if !slices.Contains(f.Mounts, "/a/b/c tmpfs") {
+		t.Errorf("mounts %q", f.Mounts)
+	}
+}
+
 // state reads the state and expects a status.
 func state(t *testing.T, r *Runtime, id, want string) State {
 	t.Helper()

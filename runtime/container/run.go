@@ -83,7 +83,7 @@ func (c *creation) finish() error {
 func (t *terminal) attend(p *launch.Process) (int, error) {
 	defer t.close()
 	signals := make(chan os.Signal, 32)
-	signal.Notify(signals)
+	signal.Notify(signals, forwarded...)
 	defer signal.Stop(signals)
 	go func() {
 		for s := range signals {
@@ -99,13 +99,15 @@ func (t *terminal) attend(p *launch.Process) (int, error) {
 	return status, err
 }
 
-// forward passes a signal on. SIGCHLD and SIGURG are this process's own affair.
+// forwarded are the signals that somebody may send to the runtime and mean the container; the others are about this process
+// itself.
+var forwarded = []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2,
+	syscall.SIGALRM, syscall.SIGCONT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGWINCH, syscall.SIGIO, syscall.SIGPWR}
+
 func (t *terminal) forward(pidfd int, s syscall.Signal) {
-	switch s {
-	case syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPIPE:
-	case syscall.SIGWINCH:
+	if s == syscall.SIGWINCH && t.master != nil {
 		t.resize()
-	default:
-		kernel.PidfdSendSignal(pidfd, s)
+		return
 	}
+	kernel.PidfdSendSignal(pidfd, s)
 }

@@ -346,13 +346,40 @@ func (l *lowering) device(s plan.Device) {
 	l.here(exists)
 	l.sameDevice(s, dir, name)
 	l.here(done)
-	l.close(dir)
-	l.free(dir)
 }
 
+// parentOf opens the directory for a node or link and keeps it for the next one that wants it.
 func (l *lowering) parentOf(name string) (dir reg, base string) {
 	i := strings.LastIndexByte(name, '/')
-	return l.parent("/"+name[:i], 0755), name[i+1:]
+	if l.dir != "" && l.dir != "/"+name[:i] {
+		l.closeDir()
+	}
+	if l.dir == "" {
+		l.dir = "/" + name[:i]
+		l.dirReg = l.parent(l.dir, 0755)
+	}
+	return l.dirReg, name[i+1:]
+}
+
+// leaveDir closes the kept directory before a step that has no use for it.
+func (l *lowering) leaveDir(next plan.Step) {
+	switch s := next.(type) {
+	case plan.Device:
+		if !s.Bind {
+			return
+		}
+	case plan.Symlink:
+		return
+	}
+	if l.dir != "" {
+		l.closeDir()
+	}
+}
+
+func (l *lowering) closeDir() {
+	l.close(l.dirReg)
+	l.free(l.dirReg)
+	l.dir = ""
 }
 
 func (l *lowering) sameDevice(s plan.Device, dir reg, name string) {
@@ -391,8 +418,6 @@ func makedev(major, minor uint32) uint64 {
 func (l *lowering) symlink(s plan.Symlink) {
 	dir, name := l.parentOf(s.Path)
 	l.call(stub.SysSymlinkat, l.str(s.Target), dir.arg(), l.str(name)).tolerate(syscall.EEXIST)
-	l.close(dir)
-	l.free(dir)
 }
 
 // pivot makes the root filesystem the root. The old root lies over the new one's "." for a moment and goes

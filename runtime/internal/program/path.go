@@ -65,7 +65,27 @@ func (l *lowering) target(name string, dir bool) reg {
 	l.makeBelow(name, dir)
 	l.below(name, oPATH, strictly(name)).save(r)
 	l.here(done)
+	if dir {
+		l.know(name)
+		l.forget(name)
+	}
 	return r
+}
+
+// know remembers that a directory, and with it those above, is there from now on: nothing has to be made for them again.
+func (l *lowering) know(name string) {
+	for name = path.Clean("/" + name); name != "/"; name = path.Dir(name) {
+		l.known[name] = true
+	}
+}
+
+// forget drops what is known below a directory: something is about to be mounted over it.
+func (l *lowering) forget(name string) {
+	for known := range l.known {
+		if strings.HasPrefix(known, strings.TrimSuffix(path.Clean("/"+name), "/")+"/") {
+			delete(l.known, known)
+		}
+	}
 }
 
 // makeBelow makes a path and its parents in the root filesystem. Every part is opened anew from the root, so a symbolic
@@ -91,6 +111,11 @@ func (l *lowering) parent(name string, mode uint64) reg {
 		l.free(next)
 		return at
 	}
+	if l.known[path.Clean("/"+name)] {
+		l.below(name, oPATH|oDIRECTORY, 0).save(at)
+		l.free(next)
+		return at
+	}
 	ready := l.label()
 	if name != "/" {
 		l.below(name, oPATH|oDIRECTORY, 0).save(at).tolerate(syscall.ENOENT).then(ready)
@@ -111,6 +136,7 @@ func (l *lowering) parent(name string, mode uint64) reg {
 	}
 	l.here(ready)
 	l.free(next)
+	l.know(name)
 	return at
 }
 

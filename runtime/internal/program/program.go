@@ -24,14 +24,18 @@ type lowering struct {
 	namespaces int // namespaces joined so far
 	pts        int // register of the mounted devpts, -1: none
 	chdirLater reg
+	known      map[string]bool // directories of the root filesystem that are certainly there
+	dir        string          // the directory that is kept open for nodes and links; empty: none
+	dirReg     reg
 }
 
 // Lower makes the program of a plan. Its errors mean a plan too large for the stub.
 func Lower(p *plan.Plan) (*Program, error) {
-	l := &lowering{builder: newBuilder(), plan: p, host: p.Host, pts: -1}
+	l := &lowering{builder: newBuilder(), plan: p, host: p.Host, pts: -1, known: map[string]bool{}}
 	l.registers[stub.RegReport] = uint64(l.fd(plan.PassSync, 0))
 	for i, step := range p.Steps {
 		l.step = i
+		l.leaveDir(step)
 		if err := l.lower(step); err != nil {
 			return nil, fmt.Errorf("cannot %s: %w", step, err)
 		}
