@@ -73,20 +73,16 @@ func (c *Conn) begin() error {
 			return err
 		}
 	}
-	if err := c.send([]byte("\x00AUTH EXTERNAL\r\n")); err != nil {
+	if err := c.send([]byte("\x00AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n")); err != nil {
 		return err
 	}
-	if err := c.expect("DATA"); err != nil {
-		return err
+	for _, word := range []string{"DATA", "OK"} {
+		if err := c.expect(word); err != nil {
+			return err
+		}
 	}
-	if err := c.send([]byte("DATA\r\n")); err != nil {
-		return err
-	}
-	if err := c.expect("OK"); err != nil {
-		return err
-	}
-	if err := c.send([]byte("BEGIN\r\n")); err != nil || !c.bus {
-		return err
+	if !c.bus {
+		return nil
 	}
 	_, err := c.Call(Target{"org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus"}, "Hello")
 	return err
