@@ -6,8 +6,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
+	"runtime"
 
+	"github.com/berth-oci/berth/magefiles/bench"
 	"github.com/berth-oci/berth/magefiles/gate"
 	"github.com/berth-oci/berth/release"
 
@@ -35,6 +38,41 @@ func Release(ctx context.Context, n *bool, dist, url *string) error {
 	}
 	_, err := p.Run(ctx)
 	return err
+}
+
+// Conformance builds the runtime for this machine and lets the conformance suite and the leak check judge it. The
+// certificate is written beside the build, in dist/VERSION.
+func Conformance(ctx context.Context, dist *string) error {
+	p := release.FromFlags(os.Stdout, dist, nil)
+	p.Config.Archs = []string{runtime.GOARCH}
+	if err := p.Stage(ctx, "build"); err != nil {
+		return err
+	}
+	return p.Stage(ctx, "certify")
+}
+
+// Coverage runs the tests and prints which share of each package they and the commands they ran reached.
+func Coverage(ctx context.Context) error {
+	return here().Coverage(ctx)
+}
+
+// Bench compares the runtime with the others that this machine has, in one run, and writes docs/performance.md. It needs root.
+func Bench(ctx context.Context, dist *string) error {
+	p := release.FromFlags(os.Stdout, dist, nil)
+	path, err := p.BuildRuntime(ctx)
+	if err != nil {
+		return err
+	}
+	results, err := bench.Run(ctx, append([]bench.Contender{{Name: p.Config.Runtime, Path: path}}, bench.Peers()...))
+	if err != nil {
+		return err
+	}
+	f, err := os.Create("docs/performance.md")
+	if err != nil {
+		return fmt.Errorf("cannot write down the comparison: %w", err)
+	}
+	defer f.Close()
+	return bench.Write(io.MultiWriter(os.Stdout, f), results)
 }
 
 // Bump writes the changelog entry of a new version, commits it and tags the commit. VERSION is major, minor, patch or a

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -344,4 +345,20 @@ func remedy(err error) string {
 		return "\nhint: free some space, or release into another folder with -dist=FOLDER"
 	}
 	return ""
+}
+
+// BuildRuntime builds the runtime for this machine alone and returns where it is, for who wants to try it.
+func (p Pipeline) BuildRuntime(ctx context.Context) (string, error) {
+	p.Config.Archs = []string{runtime.GOARCH}
+	r, err := p.begin()
+	if err != nil {
+		return "", err
+	}
+	defer r.end()
+	v, err := r.version()
+	if err != nil {
+		return "", err
+	}
+	_, err = r.build(ctx, Written{Version: v})
+	return r.binaryPath(v, r.Config.Runtime, runtime.GOARCH), err
 }
