@@ -82,9 +82,10 @@ func (c *creation) pass() {
 	}
 }
 
-// passTree hands over a detached copy of a host path, for a process whose user namespace may not reach it.
+// passTree hands over a detached copy of a host path, for a process whose user namespace may not reach it. A rootless runtime
+// cannot make one, but what it may reach its container may too.
 func (c *creation) passTree(source string, recursive bool) int {
-	if !c.userMapped() || !c.Host.Features.NewMount {
+	if !c.userMapped() || c.Host.Rootless || !c.Host.Features.NewMount {
 		return -1
 	}
 	c.Pass = append(c.Pass, Pass{Kind: PassTree, Path: source, Recursive: recursive})
