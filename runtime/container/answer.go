@@ -9,6 +9,7 @@ import (
 	"github.com/berth-oci/berth/runtime/internal/kernel"
 	"github.com/berth-oci/berth/runtime/internal/plan"
 	"github.com/berth-oci/berth/runtime/internal/program"
+	"github.com/berth-oci/berth/runtime/internal/spec"
 )
 
 // answer does the runtime's part at a barrier, while the new process waits.
@@ -17,7 +18,7 @@ func (c *creation) answer(m program.Message) error {
 	case plan.BarrierTime:
 		return c.setTimeOffsets()
 	case plan.BarrierLimits:
-		return c.raiseLimits()
+		return raiseLimits(c.process.Pid, c.spec.Process.Rlimits)
 	case plan.BarrierHooks:
 		return c.createHooks()
 	case plan.BarrierConsole:
@@ -65,10 +66,10 @@ func (c *creation) setTimeOffsets() error {
 }
 
 // raiseLimits sets the limits from outside: the process, root of its user namespace only, may lower them but not raise.
-func (c *creation) raiseLimits() error {
-	for i, l := range c.spec.Process.Rlimits {
+func raiseLimits(pid int, limits []spec.Rlimit) error {
+	for i, l := range limits {
 		early := plan.EarlyLimit(l)
-		if err := kernel.Prlimit(c.process.Pid, l.Resource, early.Soft, early.Hard); err != nil {
+		if err := kernel.Prlimit(pid, l.Resource, early.Soft, early.Hard); err != nil {
 			return fmt.Errorf("process.rlimits[%d]: cannot set %s: %w", i, l.Name, err)
 		}
 	}

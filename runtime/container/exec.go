@@ -253,6 +253,8 @@ func (x *execution) answer(m program.Message) error {
 			return err
 		}
 		return x.console(master)
+	case plan.BarrierLimits:
+		return raiseLimits(x.stub.Pid, x.process.Rlimits)
 	case plan.BarrierListen:
 		return x.handListener(m)
 	}

@@ -1,6 +1,10 @@
 package plan
 
-import "github.com/berth-oci/berth/runtime/internal/spec"
+import (
+	"slices"
+
+	"github.com/berth-oci/berth/runtime/internal/spec"
+)
 
 // ExecInputs are what a further process of a running container is planned from.
 type ExecInputs struct {
@@ -17,7 +21,7 @@ func Join(process *spec.Process, in ExecInputs) *Plan {
 		p.Pass = append(p.Pass, Pass{Kind: PassTasks, Path: t})
 	}
 	add := func(steps ...Step) { p.Steps = append(p.Steps, steps...) }
-	add(Harden{})
+	add(Harden{}, TakeSignals{})
 	if process.ExecAffinityInitial != nil {
 		add(SetAffinity{process.ExecAffinityInitial})
 	}
@@ -33,6 +37,9 @@ func Join(process *spec.Process, in ExecInputs) *Plan {
 	if process.Terminal {
 		add(Console{UID: process.User.UID, GID: process.User.GID, Width: process.ConsoleWidth, Height: process.ConsoleHeight})
 	}
+	if slices.Contains(in.Kinds, spec.UserNS) && len(process.Rlimits) > 0 {
+		add(Barrier{Name: BarrierLimits})
+	}
 	p.identity(process, in.Inputs)
 	if process.ExecAffinityFinal != nil {
 		add(SetAffinity{process.ExecAffinityFinal})
@@ -46,7 +53,7 @@ func Join(process *spec.Process, in ExecInputs) *Plan {
 func JoinHook(h *spec.Hook, in ExecInputs) *Plan {
 	p := &Plan{ID: in.ID, Host: in.Host}
 	p.Pass = []Pass{{Kind: PassSync}, {Kind: PassInit}}
-	p.Steps = append(p.Steps, Harden{})
+	p.Steps = append(p.Steps, Harden{}, TakeSignals{})
 	p.join(in.Kinds)
 	p.Steps = append(p.Steps, NewSession{}, Barrier{Name: BarrierReady},
 		Exec{Name: h.Path, Candidates: []string{h.Path}, Args: h.Args, Env: h.Env})

@@ -10,6 +10,7 @@
 package plan
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -132,6 +133,31 @@ func (p *Plan) String() string {
 		fmt.Fprintf(&s, "%s\n", step)
 	}
 	return s.String()
+}
+
+// MarshalJSON gives each step its kind and its text besides its fields.
+func (p *Plan) MarshalJSON() ([]byte, error) {
+	type step struct {
+		Kind   string `json:"kind"`
+		Text   string `json:"text"`
+		Detail Step   `json:"detail"`
+	}
+	steps := make([]step, len(p.Steps))
+	for i, s := range p.Steps {
+		steps[i] = step{strings.TrimPrefix(fmt.Sprintf("%T", s), "plan."), s.String(), s}
+	}
+	kinds := make([]string, len(p.Clone))
+	for i, k := range p.Clone {
+		kinds[i] = k.String()
+	}
+	return json.Marshal(struct {
+		ID    string           `json:"id"`
+		Clone []string         `json:"clone"`
+		UIDs  []spec.IDMapping `json:"uidMappings,omitempty"`
+		GIDs  []spec.IDMapping `json:"gidMappings,omitempty"`
+		Pass  []Pass           `json:"pass"`
+		Steps []step           `json:"steps"`
+	}{p.ID, kinds, p.UIDs, p.GIDs, p.Pass, steps})
 }
 
 func (d Pass) String() string {
