@@ -229,8 +229,8 @@ func (l *library) newer(p *specs.LinuxSeccomp, set archSet) func(c *call) bool {
 			if !set.has(a) || tokens[a] != c.arch && !(a == x32 && c.arch == tokens[x8664]) || lenient {
 				continue
 			}
-			bit := c.number&x32Bit != 0
-			if c.arch == tokens[x8664] && (a == x32) != bit {
+			// runc looks at the bit alone and answers the numbers from 0x80000000 on, which no kernel has, as x86-64's.
+			if c.arch == tokens[x8664] && (a == x32) != (c.number >= x32Bit) {
 				continue
 			}
 			if private[a] != 0 && mostPrivate[a] != 0 && c.number >= uint32(private[a]) {

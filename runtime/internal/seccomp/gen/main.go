@@ -52,6 +52,9 @@ var armPrivate = []string{"breakpoint", "cacheflush", "usr26", "usr32", "set_tls
 
 const armPrivateBase = 0xf0000
 
+// noCall are numbers that the headers name and no call has.
+var noCall = regexp.MustCompile(`^(SYSCALL_MASK|(UNUSED|RESERVED)\d+)$`)
+
 type row struct {
 	name    string
 	numbers [columns]int
@@ -102,6 +105,9 @@ func (t table) readAll(s sources) error {
 		arch := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(f), "zsysnum_linux_"), ".go")
 		to, ours := column[arch]
 		if err := read(f, `\bSYS_(\w+)\s*=\s*(\d+)`, func(name string, n int) {
+			if noCall.MatchString(name) {
+				return
+			}
 			// Calls of other architectures get a row too, so that a profile may name them without a warning.
 			r := t.at(strings.ToLower(name))
 			if ours {
