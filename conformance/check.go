@@ -22,6 +22,9 @@ type Check struct {
 	// Strict marks a clause that widely used runtimes are known to break; a
 	// failure is a failure, but not a surprise.
 	Strict bool `json:"strict,omitempty"`
+	// Feature is the optional feature, in the words of features.md, that the check is about. A runtime that declares
+	// it unsupported is not tried; that it refuses it instead of ignoring it, features/unsupported-is-refused proves.
+	Feature string `json:"feature,omitempty"`
 	// Needs are what the machine must offer; the first one missing is the reason for a skip.
 	Needs []Need `json:"-"`
 	// Unprivileged marks a check that does not need root.

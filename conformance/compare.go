@@ -24,7 +24,7 @@ func Compare(before, after Report) []Change {
 	for _, result := range before.Results {
 		was[result.Name] = result
 	}
-	var changes []Change
+	changes := []Change{}
 	for _, result := range after.Results {
 		old := was[result.Name]
 		delete(was, result.Name)

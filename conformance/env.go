@@ -23,6 +23,7 @@ type Env struct {
 	Filesystems  map[string]bool
 	Namespaces   map[string]bool // types, as in /proc/self/ns
 	Capabilities uint64          // this process's permitted set
+	Declined     map[string]bool // features that the runtime under test declares unsupported
 	kernel       [2]int
 }
 
@@ -108,6 +109,9 @@ func (e *Env) missing(check Check, options *Options) string {
 	}
 	if !e.Root && !check.Unprivileged {
 		return "needs root"
+	}
+	if e.Declined[check.Feature] {
+		return fmt.Sprintf("the runtime declares %s unsupported, which it may (config.md, Valid values)", check.Feature)
 	}
 	for _, need := range check.Needs {
 		if reason := need(e); reason != "" {

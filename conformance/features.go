@@ -1,10 +1,13 @@
 package conformance
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/opencontainers/runtime-spec/specs-go/features"
@@ -22,6 +25,8 @@ var featuresChecks = []Check{
 		Clause: must("features.md", "featuresSpecificationVersion", "The runtime MUST accept this value as the ociVersion property of config.json")},
 	{Name: "features/properties-defined", Since: "1.1.0", Run: featuresDefined, Unprivileged: true, Strict: true,
 		Clause: must("features.md", "featuresSpecificationVersion", "The Features structure MUST NOT contain properties that are not defined in this version of the Open Container Initiative Runtime Specification")},
+	{Name: "features/unsupported-is-refused", Since: "1.1.0", Run: featuresRefused,
+		Clause: must("config.md", "configuration", invalidValues)},
 	{Name: "features/hooks", Since: "1.1.0", Run: featuresHooks, Unprivileged: true,
 		Clause: must("features.md", "featuresHooks", "The runtime MUST support the elements in this array as the hooks property of config.json")},
 	{Name: "features/mount-options", Since: "1.1.0", Run: featuresMountOptions,
@@ -93,6 +98,48 @@ func featuresHooks(t *T) {
 		if !slices.Contains(hookKinds, name) {
 			t.Errorf("the features name the unknown hook %q", name)
 		}
+	}
+}
+
+// declined asks the runtime once which features it declares unsupported. A
+// feature it says nothing about, or that it names with null, is not declined.
+func declined(ctx context.Context, target Runtime) map[string]bool {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	text, err := exec.CommandContext(ctx, target.Path, append(slices.Clone(target.Args), "features")...).Output()
+	var told features.Features
+	if err != nil || json.Unmarshal(text, &told) != nil || told.Linux == nil {
+		return nil
+	}
+	no := func(enabled *bool) bool { return enabled != nil && !*enabled }
+	l := told.Linux
+	return map[string]bool{
+		"linux.seccomp":    l.Seccomp != nil && no(l.Seccomp.Enabled),
+		"linux.netDevices": l.NetDevices != nil && no(l.NetDevices.Enabled),
+		"linux.intelRdt":   l.IntelRdt != nil && no(l.IntelRdt.Enabled),
+	}
+}
+
+// featuresRefused uses each feature that the runtime declares unsupported.
+func featuresRefused(t *T) {
+	uses := map[string]func(*specs.Spec){
+		"linux.seccomp":    func(config *specs.Spec) { filtered(config) },
+		"linux.netDevices": func(config *specs.Spec) { config.Linux.NetDevices = map[string]specs.LinuxNetDevice{"nosuchdev0": {}} },
+		"linux.intelRdt":   func(config *specs.Spec) { config.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "conformance"} },
+	}
+	tried := 0
+	for feature, use := range uses {
+		if !t.Env.Declined[feature] {
+			continue
+		}
+		tried++
+		config := t.Config()
+		config.Version = SpecVersion
+		use(config)
+		t.Refused(config, "a configuration that uses "+feature+", which it declares unsupported")
+	}
+	if tried == 0 {
+		t.Skipf("the runtime declares no feature unsupported")
 	}
 }
 

@@ -72,7 +72,7 @@ var lifecycleChecks = []Check{
 	{Name: "lifecycle/kill/stopped", Run: killStopped,
 		Clause: must("runtime.md", "runtimeKill", "Attempting to send a signal to a container that is neither created nor running MUST have no effect on the container and MUST generate an error")},
 	{Name: "lifecycle/kill/invalid-signal", Run: killInvalid,
-		Clause: must("config.md", "configuration", "Runtimes MUST generate an error when invalid or unsupported values are encountered")},
+		Clause: must("runtime.md", "runtimeKill", "This operation MUST send the specified signal to the container process")},
 
 	{Name: "lifecycle/delete/without-id", Run: func(t *T) { t.refusedVerb("delete") }, Unprivileged: true,
 		Clause: must("runtime.md", "runtimeDelete", "This operation MUST generate an error if it is not provided the container ID")},

@@ -14,13 +14,13 @@ const netDevices = "configLinuxNetworkDevices"
 // config-linux.md: network devices. The runtime is started in a network
 // namespace of its own that holds a virtual device, so the host's are safe.
 var netDeviceChecks = []Check{
-	{Name: "net-devices/moved", Since: "1.3.0", Run: netMoved, Clause: must("config-linux.md", netDevices, "netDevices (object, OPTIONAL) - A set of network devices that MUST be made available in the container")},
-	{Name: "net-devices/renamed", Since: "1.3.0", Run: netRenamed, Clause: must("config-linux.md", netDevices, "name (string, OPTIONAL) - the name of the network device inside the container namespace")},
-	{Name: "net-devices/up", Since: "1.3.0", Run: netUp, Clause: must("config-linux.md", netDevices, "The runtime MUST set the network device state to \"up\" after moving it to the network namespace")},
-	{Name: "net-devices/addresses-kept", Since: "1.3.0", Run: netAddress, Clause: must("config-linux.md", netDevices, "The runtime MUST preserve existing network interface attributes, including all permanent IP addresses")},
-	{Name: "net-devices/name-taken", Since: "1.3.0", Run: netTaken, Clause: must("config-linux.md", netDevices, "If a network device with the specified name already exists in the container namespace, the runtime MUST generate an error")},
-	{Name: "net-devices/template", Since: "1.3.0", Run: netTemplate, Clause: must("config-linux.md", netDevices, "In that case, the runtime MUST allow the move, and the kernel will generate a unique name for the interface within the container's network namespace")},
-	{Name: "net-devices/missing", Since: "1.3.0", Run: netMissing, Clause: must("config-linux.md", netDevices, "The runtime MUST check if moving the network interface to the container namespace is possible")},
+	{Name: "net-devices/moved", Since: "1.3.0", Feature: "linux.netDevices", Run: netMoved, Clause: must("config-linux.md", netDevices, "netDevices (object, OPTIONAL) - A set of network devices that MUST be made available in the container")},
+	{Name: "net-devices/renamed", Since: "1.3.0", Feature: "linux.netDevices", Run: netRenamed, Clause: must("config-linux.md", netDevices, "name (string, OPTIONAL) - the name of the network device inside the container namespace")},
+	{Name: "net-devices/up", Since: "1.3.0", Feature: "linux.netDevices", Run: netUp, Clause: must("config-linux.md", netDevices, "The runtime MUST set the network device state to \"up\" after moving it to the network namespace")},
+	{Name: "net-devices/addresses-kept", Since: "1.3.0", Feature: "linux.netDevices", Run: netAddress, Clause: must("config-linux.md", netDevices, "The runtime MUST preserve existing network interface attributes, including all permanent IP addresses")},
+	{Name: "net-devices/name-taken", Since: "1.3.0", Feature: "linux.netDevices", Run: netTaken, Clause: must("config-linux.md", netDevices, "If a network device with the specified name already exists in the container namespace, the runtime MUST generate an error")},
+	{Name: "net-devices/template", Since: "1.3.0", Feature: "linux.netDevices", Run: netTemplate, Clause: must("config-linux.md", netDevices, "In that case, the runtime MUST allow the move, and the kernel will generate a unique name for the interface within the container's network namespace")},
+	{Name: "net-devices/missing", Since: "1.3.0", Feature: "linux.netDevices", Run: netMissing, Clause: must("config-linux.md", netDevices, "The runtime MUST check if moving the network interface to the container namespace is possible")},
 }
 
 // withNetDevice makes a container with a network device named probe0 on the

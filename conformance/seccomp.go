@@ -18,7 +18,7 @@ const seccompSection = "configLinuxSeccomp"
 
 // config-linux.md: seccomp. The subject is dup(2) of a descriptor that is not
 // open: a rule that matches answers ENOTSOCK, the kernel itself EBADF.
-var seccompChecks = slices.Concat(perOperator(), []Check{
+var seccompChecks = about("linux.seccomp", slices.Concat(perOperator(), []Check{
 	{Name: "seccomp/errno", Run: seccompErrno, Clause: must("config-linux.md", seccompSection, "action (string, REQUIRED) - the action for seccomp rules")},
 	{Name: "seccomp/errno-default-is-eperm", Run: seccompErrnoDefault, Clause: must("config-linux.md", seccompSection, "The default is EPERM")},
 	{Name: "seccomp/default-action", Run: seccompDefaultAction, Clause: must("config-linux.md", seccompSection, "defaultAction (string, REQUIRED) - the default action for seccomp")},
@@ -58,7 +58,15 @@ var seccompChecks = slices.Concat(perOperator(), []Check{
 	{Name: "seccomp/notify/listener-missing", Run: seccompListenerMissing, Clause: must("config-linux.md", seccompSection, "If sending to this socket fails, the runtime MUST generate an error")},
 	{Name: "seccomp/notify/process-state", Run: seccompNotify, Needs: []Need{needKernel(5, 0)}, Clause: must("config-linux.md", "containerprocessstate", "The container runtime MUST send the container process state over the UNIX socket as regular payload serialized in JSON and file descriptors MUST be sent using SCM_RIGHTS")},
 	{Name: "seccomp/notify/listener-ignored-unless-used", Run: seccompListenerUnused, Clause: must("config-linux.md", seccompSection, "If the SCMP_ACT_NOTIFY action is not used this value is ignored")},
-})
+}))
+
+// about says of checks which feature they are about.
+func about(feature string, checks []Check) []Check {
+	for i := range checks {
+		checks[i].Feature = feature
+	}
+	return checks
+}
 
 func dupOf(fd uint64) probe.Op {
 	return probe.Op{Do: "syscall", Path: fmt.Sprint(fd), Nums: []uint64{unix.SYS_DUP, fd}}

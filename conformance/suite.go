@@ -131,6 +131,7 @@ func (o *Options) fill() {
 // runAll runs the checks on a few workers and returns the results in the suite's order.
 func (s Suite) runAll(ctx context.Context, target Runtime, options *Options, base string) []Result {
 	env := NewEnv()
+	env.Declined = declined(ctx, target)
 	results := make([]Result, len(s))
 	next := make(chan int)
 	var workers sync.WaitGroup
