@@ -128,7 +128,7 @@ func procsBelow(dir string) ([]int, error) {
 // procs lists the processes of one directory. cgroup.procs of a threaded v2 group cannot be read (EOPNOTSUPP): its
 // processes appear in the group above that is not threaded.
 func procs(dir string) ([]int, error) {
-	b, err := os.ReadFile(dir + "/cgroup.procs")
+	text, err := readFile(dir + "/cgroup.procs")
 	if err != nil {
 		if isGone(err) || isThreaded(err) {
 			return nil, nil
@@ -136,7 +136,7 @@ func procs(dir string) ([]int, error) {
 		return nil, err
 	}
 	var pids []int
-	for line := range strings.SplitSeq(string(b), "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		if n, err := strconv.Atoi(line); err == nil && n > 0 {
 			pids = append(pids, n)
 		}

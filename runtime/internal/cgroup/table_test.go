@@ -204,13 +204,14 @@ func TestWriteTable(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	world, worlds, cells := "v1 hybrid, this machine", []string{}, map[string]map[string]string{}
+	world, worlds, cells := "v1 and v2 hybrid, amd64", []string{}, map[string]map[string]string{}
 	seen := map[string]bool{}
 	lines := bufio.NewScanner(strings.NewReader(string(out)))
 	for lines.Scan() {
 		line := lines.Text()
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "=== RUN   TestWorlds/"); ok && strings.Count(name, "/") == 1 {
-			world = name
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "=== RUN   TestWorlds/"); ok {
+			name, _, _ = strings.Cut(name, "/")
+			world = strings.ReplaceAll(name, "_", " ")
 		}
 		_, row, ok := strings.Cut(line, "TABLE|")
 		field, result, ok2 := strings.Cut(row, "|")

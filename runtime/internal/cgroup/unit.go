@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/berth-oci/berth/runtime/internal/cgroup/dbus"
@@ -92,6 +93,11 @@ func (l *Layout) startUnit() error {
 		return err
 	}
 	defer c.Close()
+	if l.Unit.User {
+		if err := l.moveBelowManager(c); err != nil {
+			return err
+		}
+	}
 	props := l.Unit.Properties
 	if !l.Unit.isSlice() {
 		if l.holder, err = hold(); err != nil {
@@ -106,6 +112,29 @@ func (l *Layout) startUnit() error {
 		l.Release()
 	}
 	return err
+}
+
+// moveBelowManager moves this process into a scope of its own where it is not below the user's manager yet, as in a session
+// of ssh. Without root a process can be born only in a group whose common ancestor with the parent's own may be written to,
+// and the user's manager is the highest group that the user may write to. podman does the same.
+func (l *Layout) moveBelowManager(c *dbus.Conn) error {
+	d, ok := l.Dir("")
+	if !ok {
+		return nil
+	}
+	b, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return err
+	}
+	manager, _, ok := strings.Cut(strings.TrimPrefix(d.Path, d.Mountpoint), ".service/")
+	if !ok || strings.HasPrefix(ownGroups(b)["cgroup2"], manager+".service/") {
+		return nil
+	}
+	pid := os.Getpid()
+	return startTransient(c, "berth-"+strconv.Itoa(pid)+".scope", []dbus.Property{
+		{Name: "Description", Value: "berth " + l.Owner}, {Name: "PIDs", Value: []uint32{uint32(pid)}},
+		{Name: "CollectMode", Value: "inactive-or-failed"},
+	})
 }
 
 // startTransient starts the unit. One of the same name that failed and was kept is cleared away; one that runs is somebody

@@ -15,12 +15,16 @@ func TestWorlds(t *testing.T) {
 	if os.Getenv(inGuest) != "" {
 		t.Skip("this is one of the worlds")
 	}
-	for name, m := range map[string]vm.Machine{
-		"v2/amd64": {Arch: "amd64", Cgroup: vm.CgroupV2},
-		"v2/arm64": {Arch: "arm64", Cgroup: vm.CgroupV2},
+	for _, w := range []struct {
+		name string
+		vm.Machine
+	}{
+		{"v2 amd64", vm.Machine{Arch: "amd64", Cgroup: vm.CgroupV2}},
+		{"v2 arm64", vm.Machine{Arch: "arm64", Cgroup: vm.CgroupV2}},
+		{"v2 systemd amd64", vm.Machine{Arch: "amd64", Cgroup: vm.CgroupV2, Systemd: true}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			vmtest.Package{Path: "./runtime/internal/cgroup", Env: []string{inGuest + "=1"}}.RunIn(t, m)
+		t.Run(w.name, func(t *testing.T) {
+			vmtest.Package{Path: "./runtime/internal/cgroup", Env: []string{inGuest + "=1"}}.RunIn(t, w.Machine)
 		})
 	}
 }
