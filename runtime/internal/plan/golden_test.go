@@ -266,4 +266,3 @@ func checkLowers(t *testing.T, p *plan.Plan) {
 		t.Fatal("the program is empty")
 	}
 }
-
