@@ -38,8 +38,16 @@ type archSet uint8
 
 func (s archSet) has(a arch) bool { return s&(1<<a) != 0 }
 
-// machines are the architectures that a kernel can run, its native one first.
-var machines = map[string][]arch{"amd64": {x8664, x86, x32}, "arm64": {arm64, arm}}
+// archsOf are the architectures that a kernel can run, its native one first.
+func archsOf(goarch string) []arch {
+	switch goarch {
+	case "amd64":
+		return []arch{x8664, x86, x32}
+	case "arm64":
+		return []arch{arm64, arm}
+	}
+	return nil
+}
 
 // wanted are the architectures of the profile that the machine can run. The native one is always among them, as with
 // libseccomp; calls of one that is not are answered by killing the thread.

@@ -44,7 +44,7 @@ func TestDockersProfileIsLibseccomps(t *testing.T) {
 // same compares the two filters of a profile.
 func (l *library) same(t *testing.T, p *specs.LinuxSeccomp, machine string, r *rand.Rand) (calls, conditional int) {
 	t.Helper()
-	program, refused := l.compile(t, p, machines[machine])
+	program, refused := l.compile(t, p, archsOf(machine))
 	if refused != nil {
 		t.Fatalf("libseccomp refuses: %v", refused)
 	}
@@ -61,7 +61,7 @@ func (l *library) sameAs(t *testing.T, p *specs.LinuxSeccomp, machine string, pr
 		t.Errorf("unknown to this package and not to libseccomp: %v", f.Unknown)
 	}
 	ours, theirs := decode(t, f.Program), decode(t, program)
-	set := wanted(p, machines[machine])
+	set := wanted(p, archsOf(machine))
 	newer, pools := l.newer(p, set), l.values(p)
 	for _, audit := range []uint32{tokens[x8664], tokens[x86], tokens[arm64], tokens[arm], 0, 0xc0000015} {
 		for _, n := range interesting(theirs) {

@@ -241,3 +241,38 @@ func (l *library) newer(p *specs.LinuxSeccomp, set archSet) func(c *call) bool {
 		return false
 	}
 }
+
+// The filter is not larger than libseccomp's, and does not take more steps for a call, over all the calls of Docker's profile.
+func TestFilterIsSmallerThanLibseccomps(t *testing.T) {
+	l := openLibrary(t)
+	for _, machine := range []string{"amd64", "arm64"} {
+		p, _ := l.known(*docker(t, machine))
+		p.Syscalls = append([]specs.LinuxSyscall(nil), p.Syscalls...)
+		f, err := Compile(p, machine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ours := decode(t, f.Program)
+		for _, tree := range []bool{false, true} {
+			if tree { // libseccomp's binary tree is for long lists of rules; runc asks for it
+				for range 33 {
+					p.Syscalls = append(p.Syscalls, specs.LinuxSyscall{Action: p.DefaultAction})
+				}
+			}
+			program, _ := l.compile(t, p, archsOf(machine))
+			theirs := decode(t, program)
+			var our, their, calls int
+			for _, row := range byNumber[archsOf(machine)[0]] {
+				c := call{number: uint32(rows[row].numbers[archsOf(machine)[0]]), arch: kinds[archsOf(machine)[0]].audit}
+				_, a := ours.run(&c)
+				_, b := theirs.run(&c)
+				our, their, calls = our+a, their+b, calls+1
+			}
+			t.Logf("%s, libseccomp with a tree %v: %d instructions, libseccomp %d; %.1f steps a call, libseccomp %.1f", machine, tree, len(ours),
+				len(theirs), float64(our)/float64(calls), float64(their)/float64(calls))
+			if len(ours) > len(theirs) || our > their {
+				t.Errorf("%s: %d instructions and %d steps, libseccomp %d and %d", machine, len(ours), our, len(theirs), their)
+			}
+		}
+	}
+}

@@ -40,9 +40,8 @@ type program struct {
 
 // checks is where conditional rules are tested, for other numbers with the same rules.
 type checks struct {
-	rules  int32
-	narrow bool
-	at     place
+	outcome
+	at place
 }
 
 // assemble makes the whole filter: which architecture, which number, which arguments.
@@ -77,18 +76,19 @@ func (p *program) leaf(o *outcome) place {
 		return p.ret(o.value)
 	}
 	for _, c := range p.shared {
-		if len(o.muxed) == 0 && c.rules == o.rules && c.narrow == o.narrow {
+		if c.outcome == *o {
 			return c.at
 		}
 	}
 	next := p.ret(o.value)
-	for i := len(o.muxed) - 1; i >= 0; i-- {
-		next = p.check(&o.muxed[i], o.narrow, next)
+	if o.muxed != 0 {
+		list := p.multiplexed(int(o.muxed))
+		for i := len(list) - 1; i >= 0; i-- {
+			next = p.check(&list[i], o.narrow, next)
+		}
 	}
 	next = p.checkAll(o.rules, o.narrow, next)
-	if len(o.muxed) == 0 {
-		p.shared = append(p.shared, checks{o.rules, o.narrow, next})
-	}
+	p.shared = append(p.shared, checks{*o, next})
 	return next
 }
 

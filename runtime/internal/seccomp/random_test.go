@@ -23,7 +23,7 @@ func randomProfile(r *rand.Rand, machine string, names []string, plain bool) *sp
 	for p.DefaultAction == specs.ActNotify {
 		p.DefaultAction, p.DefaultErrnoRet = randomAction(r)
 	}
-	for _, a := range machines[machine] {
+	for _, a := range archsOf(machine) {
 		if r.IntN(2) == 0 {
 			p.Architectures = append(p.Architectures, kinds[a].word)
 		}
@@ -284,7 +284,7 @@ func TestRandomProfilesMeanWhatTheySay(t *testing.T) {
 		c := decode(t, f.Program)
 		for _, call := range sample(p, machine, r) {
 			got, _ := c.run(&call)
-			want := meaning(p, machines[machine], &call)
+			want := meaning(p, archsOf(machine), &call)
 			if seen[want]++; got != want {
 				text, _ := json.Marshal(p)
 				t.Fatalf("%s: %v: returns %#x, and the profile says %#x\n%.3000s\n%s", machine, &call, got, want, text, c)
@@ -327,12 +327,12 @@ func sample(p *specs.LinuxSeccomp, machine string, r *rand.Rand) (calls []call) 
 		}
 	}
 	for range 500 {
-		for _, a := range machines[machine] {
+		for _, a := range archsOf(machine) {
 			add(kinds[a].audit, kinds[a].base|uint32(r.IntN(600)))
 		}
 		add(r.Uint32(), r.Uint32())
-		add(kinds[machines[machine][0]].audit, r.Uint32())
-		add(kinds[machines[machine][0]].audit, 0xffffffff)
+		add(kinds[archsOf(machine)[0]].audit, r.Uint32())
+		add(kinds[archsOf(machine)[0]].audit, 0xffffffff)
 		add(tokens[arm], 0xf0000+uint32(r.IntN(9)))
 	}
 	return calls
@@ -358,7 +358,7 @@ func TestRandomProfilesAreLibseccomps(t *testing.T) {
 	for range profiles {
 		machine := pick(r, []string{"amd64", "arm64"})
 		p := randomProfile(r, machine, names, true)
-		program, no := l.compile(t, p, machines[machine])
+		program, no := l.compile(t, p, archsOf(machine))
 		if no != nil {
 			refused++
 			continue

@@ -5,12 +5,12 @@ import specs "github.com/opencontainers/runtime-spec/specs-go"
 // outcome is what happens to a system call: the value of the first conditional rule that matches, else value.
 type outcome struct {
 	value  uint32
-	rules  int32         // as said.first
-	muxed  []conditional // further rules, of calls that are made through this one
-	narrow bool          // arguments have 32 bits
+	rules  int32 // as said.first
+	muxed  int16 // a row: the rules of the calls that are made through this one come after its own; 0: none are
+	narrow bool  // arguments have 32 bits
 }
 
-func (o *outcome) constant() bool { return o.rules == 0 && len(o.muxed) == 0 }
+func (o *outcome) constant() bool { return o.rules == 0 && o.muxed == 0 }
 
 // span begins a range of numbers with one outcome; the next span ends it.
 type span struct {
@@ -82,13 +82,8 @@ func (l *layout) outcome(row int, a arch) outcome {
 		return outcome{value: s.value}
 	}
 	o := outcome{value: l.fallback, rules: s.first, narrow: kinds[a].narrow}
-	if a == x86 {
-		switch row {
-		case rowSocketcall:
-			o.muxed = l.multiplexed(0)
-		case rowIpc:
-			o.muxed = l.multiplexed(100)
-		}
+	if a == x86 && (row == rowSocketcall || row == rowIpc) && l.multiplexed(row) != nil {
+		o.muxed = int16(row)
 	}
 	return o
 }
@@ -96,25 +91,29 @@ func (l *layout) outcome(row int, a arch) outcome {
 // multiplexed are the rules of the calls that 32-bit x86 makes through socketcall(2) or ipc(2). Only which call it is can be
 // tested: its arguments are in memory. As with libseccomp a rule's test of the first argument is then lost, and its
 // others are made on what socketcall itself gets: who lists x86 and tests a socket call's arguments should know that.
-func (l *layout) multiplexed(base int32) (list []conditional) {
+func (r *rules) multiplexed(row int) (list []conditional) {
+	base := int32(0)
+	if row == rowIpc {
+		base = 100
+	}
 	for i := range rows {
 		n := int32(rows[i].mux) - base
 		if n <= 0 || n >= 100 {
 			continue
 		}
 		which := specs.LinuxSeccompArg{Index: 0, Op: specs.OpEqualTo, Value: uint64(n)}
-		s := &l.said[i]
+		s := &r.said[i]
 		if s.decided {
 			list = append(list, conditional{value: s.value, tests: []specs.LinuxSeccompArg{which}})
 		}
-		for c := s.first; c != 0; c = l.list[c-1].next {
+		for c := s.first; c != 0; c = r.list[c-1].next {
 			tests := []specs.LinuxSeccompArg{which}
-			for _, t := range l.list[c-1].tests {
+			for _, t := range r.list[c-1].tests {
 				if t.Index != 0 {
 					tests = append(tests, t)
 				}
 			}
-			list = append(list, conditional{value: l.list[c-1].value, tests: tests})
+			list = append(list, conditional{value: r.list[c-1].value, tests: tests})
 		}
 	}
 	return list

@@ -33,7 +33,7 @@ const maxInstructions = 4096
 
 // Compile makes the filter for a machine, named as GOARCH names it. Its errors name the place in config.json.
 func Compile(profile *specs.LinuxSeccomp, goarch string) (Filter, error) {
-	machine := machines[goarch]
+	machine := archsOf(goarch)
 	if machine == nil {
 		return Filter{}, fmt.Errorf("linux.seccomp: no filter can be made for the architecture %s", goarch)
 	}

@@ -193,7 +193,7 @@ func FuzzCompile(f *testing.F) {
 		p := &specs.LinuxSeccomp{DefaultAction: specs.LinuxSeccompAction(fallback), Architectures: []specs.Arch{specs.Arch(arch)},
 			Syscalls: []specs.LinuxSyscall{rule(specs.LinuxSeccompAction(action), args, name, other), rule(specs.ActErrno, args, other)}}
 		p.Syscalls[1].ErrnoRet = value(number)
-		for machine := range machines {
+		for _, machine := range []string{"amd64", "arm64"} {
 			out, err := Compile(p, machine)
 			if err != nil {
 				continue
