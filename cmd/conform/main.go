@@ -38,6 +38,7 @@ var verbs = []verb{
 	{"run", "run the checks against a runtime and report", runVerb},
 	{"list", "list the checks and the clauses they prove", listVerb},
 	{"leak", "find what a runtime leaves behind", leakVerb},
+	{"runtime-tools", "run the validation programs of opencontainers/runtime-tools", runtimeToolsVerb},
 	{"compare", "show what changed between two JSON reports", compareVerb},
 }
 
@@ -88,7 +89,7 @@ Usage: conform COMMAND [options]
 Commands:
 `)
 	for _, verb := range verbs {
-		fmt.Printf("  %-9s %s\n", verb.name, verb.summary)
+		fmt.Printf("  %-13s %s\n", verb.name, verb.summary)
 	}
 	fmt.Print(`
 "conform COMMAND --help" shows the options of a command.
