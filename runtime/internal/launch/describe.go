@@ -41,10 +41,13 @@ func describeExec(name string, errno syscall.Errno) string {
 }
 
 func hint(step plan.Step, errno syscall.Errno) string {
-	switch step.(type) {
+	switch s := step.(type) {
 	case plan.Bind, plan.MountFS:
+		if b, ok := s.(plan.Bind); ok && errno == syscall.EINVAL && b.Destination == "/proc" {
+			return "\nhint: only a whole proc filesystem may be on /proc"
+		}
 		if errno == syscall.ELOOP {
-			return "\nhint: the root filesystem has a symbolic link where a directory must be"
+			return "\nhint: the root filesystem has a symbolic link where a directory must be, or one into /proc"
 		}
 		if errno == syscall.ENODEV {
 			return "\nhint: the kernel does not know this filesystem type; see /proc/filesystems"

@@ -100,6 +100,7 @@ func (l *lowering) mountFS(s plan.MountFS) {
 		l.waitFor(plan.BarrierIDMap, s.Index, m.arg())
 	}
 	target := l.target(s.Destination, true)
+	l.coverable(s.Destination, target)
 	l.attach(m, target)
 	l.recursive(s.Mount, m)
 	l.propagate(s.Mount, m)
@@ -203,6 +204,7 @@ func (l *lowering) mountFSOld(s plan.MountFS) {
 		return
 	}
 	target := l.target(s.Destination, true)
+	l.coverable(s.Destination, target)
 	source := imm(0)
 	if s.Source != "" {
 		source = l.str(s.Source)
@@ -267,7 +269,9 @@ func (l *lowering) bind(s plan.Bind) {
 	if s.HasIDMap {
 		l.waitFor(plan.BarrierIDMap, s.Index, m.arg())
 	}
+	l.genuine(s.Destination, m)
 	target := l.target(s.Destination, s.Source.Dir)
+	l.coverable(s.Destination, target)
 	l.attach(m, target)
 	if s.Attr() != (spec.Attr{}) && !l.host.Features.MountSetattr {
 		l.rebind(m, s)
@@ -280,6 +284,7 @@ func (l *lowering) bind(s plan.Bind) {
 
 func (l *lowering) bindOld(s plan.Bind) {
 	target := l.target(s.Destination, s.Source.Dir)
+	l.coverable(s.Destination, target)
 	rec := uintptr(0)
 	if s.Recursive {
 		rec = spec.MS_REC
@@ -287,6 +292,7 @@ func (l *lowering) bindOld(s plan.Bind) {
 	l.byPath(target, func(p arg) { l.call(stub.SysMount, l.str(s.Mount.Source), p, imm(0), imm(spec.MS_BIND|rec), imm(0)) })
 	l.close(target)
 	l.reopen(s.Mount, target, s.Source.Dir)
+	l.genuine(s.Destination, target)
 	if s.Attr() != (spec.Attr{}) {
 		l.rebind(target, s)
 	}
@@ -462,10 +468,10 @@ func (l *lowering) find(name string, missing label) reg {
 	for _, part := range strings.Split(relative(name), "/") {
 		l.call(stub.SysOpenat, r.arg(), l.str(part), imm(oPATH|oNOFOLLOW|oCLOEXEC), imm(0)).
 			save(next).tolerate(syscall.ENOENT, syscall.ENOTDIR).orElse(missing)
+		l.refuseSymlink(next) // else what lies behind the link would count as missing and stay open
 		l.close(r)
 		l.set(r, next.arg())
 	}
-	l.refuseSymlink(r)
 	l.free(next)
 	return r
 }

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"math"
 	"path"
 	"strings"
 	"syscall"
@@ -42,11 +43,11 @@ func relative(name string) string {
 	return name
 }
 
-// strictly are paths whose last part must not be a symbolic link: what is mounted there is later trusted by its path
-// (CVE-2019-19921).
+// strictly are paths without any symbolic link: what is mounted or made there is later trusted by its path (CVE-2019-19921),
+// and a link from /dev into a volume would let device nodes appear on the host.
 func strictly(name string) uint64 {
-	switch path.Clean(name) {
-	case "/proc", "/sys", "/dev", "/dev/pts", "/dev/console":
+	name = path.Clean("/" + name)
+	if name == "/proc" || name == "/sys" || name == "/dev" || strings.HasPrefix(name, "/dev/") {
 		return resolveNoSymlinks
 	}
 	return 0
@@ -118,7 +119,7 @@ func (l *lowering) parent(name string, mode uint64) reg {
 	}
 	ready := l.label()
 	if name != "/" {
-		l.below(name, oPATH|oDIRECTORY, 0).save(at).tolerate(syscall.ENOENT).then(ready)
+		l.below(name, oPATH|oDIRECTORY, strictly(name)).save(at).tolerate(syscall.ENOENT).then(ready)
 	}
 	l.below("/", oPATH|oDIRECTORY, 0).save(at)
 	if name != "/" {
@@ -126,9 +127,9 @@ func (l *lowering) parent(name string, mode uint64) reg {
 		for i, part := range parts {
 			have := l.label()
 			prefix := strings.Join(parts[:i+1], "/")
-			l.below(prefix, oPATH|oDIRECTORY, 0).save(next).tolerate(syscall.ENOENT).then(have)
+			l.below(prefix, oPATH|oDIRECTORY, strictly(prefix)).save(next).tolerate(syscall.ENOENT).then(have)
 			l.call(stub.SysMkdirat, at.arg(), l.str(part), imm(mode)).tolerate(syscall.EEXIST)
-			l.below(prefix, oPATH|oDIRECTORY, 0).save(next)
+			l.below(prefix, oPATH|oDIRECTORY, strictly(prefix)).save(next)
 			l.here(have)
 			l.close(at)
 			l.set(at, next.arg())
@@ -201,6 +202,39 @@ const (
 	sIFDIR = 0x4000
 	sIFLNK = 0xa000
 )
+
+const (
+	procMagic  = 0x9fa0 // statfs(2), f_type
+	procRoot   = 1      // the inode of a proc filesystem's root
+	statInode  = 32
+	statfsSize = 120
+)
+
+// coverable fails with ELOOP where a mount's target lies in a proc filesystem and the destination does not say so: links of the image
+// may lead there, and what is written to a covered file of proc goes astray (CVE-2019-16884).
+func (l *lowering) coverable(destination string, target reg) {
+	if destination == "/proc" || strings.HasPrefix(destination, "/proc/") { // the config's validation has allowed it
+		return
+	}
+	done := l.label()
+	l.expect(l.statfs(target), math.MaxUint64, procMagic, syscall.ELOOP).tolerate(syscall.ELOOP).orElse(done)
+	l.raise(syscall.ELOOP)
+	l.here(done)
+}
+
+// genuine fails with EINVAL where what is bound on /proc is no whole proc filesystem.
+func (l *lowering) genuine(destination string, m reg) {
+	if destination == "/proc" {
+		l.expect(l.statfs(m), math.MaxUint64, procMagic, syscall.EINVAL)
+		l.expect(l.stat(m).within(statInode), math.MaxUint64, procRoot, syscall.EINVAL)
+	}
+}
+
+func (l *lowering) statfs(fd reg) arg {
+	buf := l.space(statfsSize)
+	l.call(stub.SysFstatfs, fd.arg(), buf)
+	return buf
+}
 
 // stat fills a struct statx about a descriptor.
 func (l *lowering) stat(fd reg) arg {

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -40,8 +41,27 @@ func (c *checker) mount(i int, raw *specs.Mount) {
 	if len(m.Data) >= c.pageSize() {
 		c.refuse("mount(2)", at("mounts", i)+".options", "", "hold %d bytes for the filesystem, and the kernel takes less than a page, %d", len(m.Data), c.pageSize())
 	}
+	c.mountOnProc(i, &m)
 	c.mountFeatures(i, raw, &m)
 	c.mountMapping(i, raw, &m)
+}
+
+// counterfeits are the files of proc that a mount may cover, since tools such as lxcfs show a container its own share there.
+// Covering any other lets writes to labels, limits and kernel parameters go astray (CVE-2019-16884).
+var counterfeits = []string{
+	"/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg", "/proc/meminfo", "/proc/net/dev", "/proc/slabinfo", "/proc/stat",
+	"/proc/swaps", "/proc/uptime", "/proc/sys/crypto/fips_enabled", "/proc/sys/kernel/ns_last_pid",
+}
+
+func (c *checker) mountOnProc(i int, m *Mount) {
+	const clause = "CVE-2019-16884"
+	switch {
+	case m.Flags&MS_REMOUNT != 0 || m.Type == "proc" && m.Destination == "/proc":
+	case m.Destination == "/proc" && !m.IsBind:
+		c.refuse(clause, at("mounts", i)+".type", `use "proc", or bind a proc filesystem`, "is %s, and only a proc filesystem may be on /proc", q(m.Type))
+	case strings.HasPrefix(m.Destination, "/proc/") && !slices.Contains(counterfeits, m.Destination):
+		c.refuse(clause, at("mounts", i)+".destination", "mount it elsewhere", "%s is inside /proc, where writes of the runtime and of programs would go astray", q(m.Destination))
+	}
 }
 
 func (c *checker) pageSize() int {
