@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/berth-oci/berth/runtime/internal/host"
 	"github.com/berth-oci/berth/runtime/internal/program"
 	"github.com/berth-oci/berth/runtime/internal/store"
 )
@@ -19,7 +20,17 @@ type Runtime struct {
 	Criu          string // accepted for runc's sake, unused
 	Warn          func(message string)
 
-	edit func(*program.Program) // for tests that make an operation fail
+	edit    func(*program.Program)    // for tests that make an operation fail
+	pretend func(host.Host) host.Host // for tests on a machine that can do less than this one
+}
+
+// machine is what this machine offers.
+func (r *Runtime) machine() host.Host {
+	h := host.Probe()
+	if r.pretend != nil {
+		h = r.pretend(h)
+	}
+	return h
 }
 
 func (r *Runtime) warn(message string) {

@@ -25,7 +25,7 @@ type decision struct {
 
 // decide reads the bundle and the machine and changes neither.
 func (r *Runtime) decide(id string, o CreateOptions, atOnce bool) (d decision, err error) {
-	d.host = host.Probe()
+	d.host = r.machine()
 	var found []spec.Finding
 	d.spec, found, err = spec.Open(o.Bundle, d.host)
 	if err != nil {

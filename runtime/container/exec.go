@@ -68,7 +68,7 @@ func (r *Runtime) Exec(id string, o ExecOptions) (int, error) {
 		return 0, err
 	}
 	defer entry.Close()
-	x := &execution{Runtime: r, host: host.Probe(), options: o}
+	x := &execution{Runtime: r, host: r.machine(), options: o}
 	if x.state, err = entry.Load(); err != nil {
 		return 0, err
 	}

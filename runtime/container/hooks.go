@@ -233,7 +233,7 @@ func (r *Runtime) startContainerHooks(e *store.Entry, s store.State) error {
 	if err != nil {
 		return err
 	}
-	in := plan.ExecInputs{Inputs: plan.Inputs{ID: s.ID, Host: hostOf()}, Kinds: kinds}
+	in := plan.ExecInputs{Inputs: plan.Inputs{ID: s.ID, Host: r.machine()}, Kinds: kinds}
 	if err := runHooks(h.StartContainer, state, s.Bundle, &joinedHooks{in, pidfd}); err != nil {
 		return r.abandon(e, s, err)
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/berth-oci/berth/runtime/internal/host"
 	"github.com/berth-oci/berth/runtime/internal/spec"
 	"github.com/berth-oci/berth/runtime/internal/store"
 )
@@ -56,5 +55,3 @@ func sameNamespace(pid int, k spec.Kind) bool {
 	own, err := os.Readlink("/proc/self/ns/" + k.File())
 	return err == nil && own == theirs
 }
-
-func hostOf() host.Host { return host.Probe() }

@@ -55,6 +55,8 @@ func probe(args []string) int {
 		}
 	case "facts":
 		json.NewEncoder(os.Stdout).Encode(facts())
+	default:
+		return attacker(args)
 	}
 	return 0
 }

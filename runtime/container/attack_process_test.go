@@ -1,0 +1,3 @@
+package container
+
+func attackerProcess(args []string) int { return 2 }
