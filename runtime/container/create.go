@@ -222,7 +222,12 @@ func (r *Runtime) adjustOOM(p *spec.Process, pid int, rootless bool) error {
 // writePidFile puts the file in place in one step, so that a reader never sees half of it.
 func writePidFile(name string, pid int) error {
 	temp := filepath.Join(filepath.Dir(name), "."+filepath.Base(name))
-	err := os.WriteFile(temp, []byte(strconv.Itoa(pid)), 0644)
+	os.Remove(temp) // of a runtime that was killed; a link that someone has put there must not be followed
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0644)
+	if err == nil {
+		_, err = f.WriteString(strconv.Itoa(pid))
+		f.Close()
+	}
 	if err == nil {
 		if err = os.Rename(temp, name); err != nil {
 			os.Remove(temp)

@@ -327,7 +327,7 @@ func (x *execution) cloneInto() string {
 	dir := x.group.Join().CloneInto
 	for _, c := range x.options.Cgroup {
 		if sub, ok := strings.CutPrefix(c, ":"); dir != "" && (ok || !strings.Contains(c, ":")) {
-			if joined := filepath.Join(dir, sub); strings.HasPrefix(joined, dir) {
+			if joined := filepath.Join(dir, sub); strings.HasPrefix(joined+"/", dir+"/") {
 				return joined
 			}
 		}

@@ -9,6 +9,9 @@ import (
 	"syscall"
 	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/berth-oci/berth/runtime/internal/cgroup"
 	"github.com/berth-oci/berth/runtime/internal/kernel"
 	"github.com/berth-oci/berth/runtime/internal/launch"
 	"github.com/berth-oci/berth/runtime/internal/plan"
@@ -27,7 +30,9 @@ type hookRun struct {
 
 // joinedHooks says which container's namespaces hooks run in.
 type joinedHooks struct {
-	inputs plan.ExecInputs
+	plan   func(h *spec.Hook) *plan.Plan
+	group  string // directory of the cgroup v2 group to be born in, empty: none
+	answer func(p *launch.Process, m program.Message) error
 	pidfd  int
 }
 
@@ -63,6 +68,9 @@ func (h hookRun) execute(in, out int) error {
 	var pid, pidfd int
 	if h.join == nil {
 		pidfd = -1
+		if err := kernel.KeepFromChildren(); err != nil {
+			return fmt.Errorf("cannot close the caller's descriptors for it: %w", err)
+		}
 		p, err := syscall.ForkExec(h.hook.Path, h.args(), &syscall.ProcAttr{Dir: h.dir, Env: h.hook.Env, Files: stdio[:],
 			Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd}})
 		if err != nil {
@@ -70,13 +78,13 @@ func (h hookRun) execute(in, out int) error {
 		}
 		pid = p
 	} else {
-		p, err := launch.Start(plan.JoinHook(h.hook, h.join.inputs), launch.Options{Stdio: stdio, CgroupFD: -1, StartFD: -1, InitFD: h.join.pidfd})
+		p, err := h.join.start(h.hook, stdio)
 		if err != nil {
 			return err
 		}
-		none := func(program.Message) error { return nil }
-		if err = p.Serve(none); err == nil {
-			err = p.Finish(none)
+		answer := func(m program.Message) error { return h.join.answer(p, m) }
+		if err = p.Serve(answer); err == nil {
+			err = p.Finish(answer)
 		}
 		if err != nil {
 			p.Kill()
@@ -87,6 +95,19 @@ func (h hookRun) execute(in, out int) error {
 		pid, pidfd = p.Pid, p.Pidfd
 	}
 	return h.await(pid, pidfd)
+}
+
+func (j *joinedHooks) start(h *spec.Hook, stdio [3]uintptr) (*launch.Process, error) {
+	o := launch.Options{Stdio: stdio, CgroupFD: -1, StartFD: -1, InitFD: j.pidfd}
+	if j.group != "" {
+		fd, err := syscall.Open(j.group, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+		if err != nil {
+			return nil, fmt.Errorf("cannot open cgroup %q: %w", j.group, err)
+		}
+		defer syscall.Close(fd)
+		o.CgroupFD = fd
+	}
+	return launch.Start(j.plan(h), o)
 }
 
 func (h hookRun) args() []string {
@@ -150,7 +171,9 @@ func (c *creation) createHooks() error {
 	}
 	in := plan.ExecInputs{Inputs: plan.Inputs{ID: c.id, Host: c.host}, Kinds: c.kinds()}
 	state.Pid = innerPid(state.Pid)
-	return runHooks(c.spec.Hooks.CreateContainer, state, c.spec.Bundle, &joinedHooks{in, c.process.Pidfd})
+	planned := func(h *spec.Hook) *plan.Plan { return plan.JoinHook(h, in) }
+	none := func(*launch.Process, program.Message) error { return nil }
+	return runHooks(c.spec.Hooks.CreateContainer, state, c.spec.Bundle, &joinedHooks{planned, "", none, c.process.Pidfd})
 }
 
 // innerPid is the pid that the container's own PID namespace has for a process: what hooks inside are told (runtime.md,
@@ -229,15 +252,45 @@ func (r *Runtime) startContainerHooks(e *store.Entry, s store.State) error {
 		return err
 	}
 	state.Status, state.Pid = Created, innerPid(state.Pid)
-	kinds, err := joinableKinds(s)
+	join, err := r.confined(s, pidfd)
 	if err != nil {
 		return err
 	}
-	in := plan.ExecInputs{Inputs: plan.Inputs{ID: s.ID, Host: r.machine()}, Kinds: kinds}
-	if err := runHooks(h.StartContainer, state, s.Bundle, &joinedHooks{in, pidfd}); err != nil {
+	if err := runHooks(h.StartContainer, state, s.Bundle, join); err != nil {
 		return r.abandon(e, s, err)
 	}
 	return nil
+}
+
+// confined runs hooks within the bounds of the container's process, since the image says what they are.
+func (r *Runtime) confined(s store.State, pidfd int) (*joinedHooks, error) {
+	x := &execution{Runtime: r, host: r.machine(), state: s}
+	var err error
+	if x.raw, err = spec.Load(s.Bundle); err != nil {
+		return nil, err
+	}
+	if x.group, err = cgroup.Open(s.Cgroup); err != nil {
+		return nil, err
+	}
+	if x.raw.Process == nil {
+		return nil, errNoProcess
+	}
+	process, err := spec.ResolveProcess(x.raw.Process)
+	if err != nil {
+		return nil, err
+	}
+	in, err := x.inputs()
+	if err != nil {
+		return nil, err
+	}
+	answer := func(p *launch.Process, m program.Message) error {
+		if m.Barrier != plan.BarrierListen {
+			return fmt.Errorf("the hook's process waits for %q, which is unknown", m.Barrier)
+		}
+		return handOver(m, s, p.Pid, p.Pidfd, specs.StateCreated)
+	}
+	planned := func(h *spec.Hook) *plan.Plan { return plan.Confine(h, process, in) }
+	return &joinedHooks{planned, x.cloneInto(), answer, pidfd}, nil
 }
 
 // poststart hooks run once the program does. A failure stops and deletes the container.

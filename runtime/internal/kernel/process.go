@@ -4,6 +4,8 @@ package kernel
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -117,4 +119,21 @@ func MoveAbove(fd, n int) (int, error) {
 	}
 	unix.Close(fd)
 	return moved, nil
+}
+
+// KeepFromChildren marks every descriptor above the standard streams to be closed by execve. What the caller of this program left
+// open is none of its children's business (CVE-2024-21626).
+func KeepFromChildren() error {
+	const first = 3
+	err := unix.CloseRange(first, ^uint(0)>>33, unix.CLOSE_RANGE_CLOEXEC)
+	if err != unix.ENOSYS && err != unix.EINVAL { // EINVAL: before Linux 5.11
+		return err
+	}
+	names, err := os.ReadDir("/proc/self/fd")
+	for _, name := range names {
+		if fd, _ := strconv.Atoi(name.Name()); fd >= first {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return err
 }

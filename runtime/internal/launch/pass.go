@@ -6,6 +6,7 @@ import (
 
 	"github.com/berth-oci/berth/runtime/internal/kernel"
 	"github.com/berth-oci/berth/runtime/internal/plan"
+	"github.com/berth-oci/berth/runtime/internal/spec"
 )
 
 // files are the descriptors of a new process, in the order of their numbers there.
@@ -27,7 +28,7 @@ func openPasses(p *plan.Plan, sync int, o Options) (*files, error) {
 		f.list = append(f.list, uintptr(3+i))
 	}
 	for _, d := range p.Pass {
-		fd, err := f.open(d, sync, o)
+		fd, err := f.open(p, d, sync, o)
 		if err != nil {
 			return f, err
 		}
@@ -36,7 +37,7 @@ func openPasses(p *plan.Plan, sync int, o Options) (*files, error) {
 	return f, nil
 }
 
-func (f *files) open(d plan.Pass, sync int, o Options) (fd int, err error) {
+func (f *files) open(p *plan.Plan, d plan.Pass, sync int, o Options) (fd int, err error) {
 	switch d.Kind {
 	case plan.PassSync:
 		return sync, nil
@@ -45,7 +46,10 @@ func (f *files) open(d plan.Pass, sync int, o Options) (fd int, err error) {
 	case plan.PassInit:
 		return o.InitFD, nil
 	case plan.PassNamespace:
-		fd, err = openNamespace(d)
+		if fd, err = openNamespace(d); err == nil && p.Changes(d.Namespace) && isOwn(fd, d.Namespace) {
+			syscall.Close(fd)
+			err = fmt.Errorf("cannot join %s namespace %q: it is the runtime's own, and the config would change the host with it", d.Namespace, d.Path)
+		}
 	case plan.PassTasks:
 		if fd, err = syscall.Open(d.Path, syscall.O_WRONLY|syscall.O_CLOEXEC, 0); err != nil {
 			err = fmt.Errorf("cannot open cgroup file %q: %w", d.Path, err)
@@ -65,7 +69,8 @@ func (f *files) open(d plan.Pass, sync int, o Options) (fd int, err error) {
 
 // openNamespace opens a namespace to be joined, and makes sure that it is one and of the right kind.
 func openNamespace(d plan.Pass) (int, error) {
-	fd, err := syscall.Open(d.Path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	const noWait = syscall.O_NONBLOCK | syscall.O_NOCTTY // whatever the path leads to
+	fd, err := syscall.Open(d.Path, syscall.O_RDONLY|syscall.O_CLOEXEC|noWait, 0)
 	if err != nil {
 		return -1, fmt.Errorf("cannot open %s namespace %q: %w", d.Namespace, d.Path, err)
 	}
@@ -78,4 +83,14 @@ func openNamespace(d plan.Pass) (int, error) {
 		return -1, fmt.Errorf("cannot join %s namespace %q: the file is no namespace", d.Namespace, d.Path)
 	}
 	return -1, fmt.Errorf("cannot join %s namespace %q: it is a namespace of another kind", d.Namespace, d.Path)
+}
+
+// isOwn says that a namespace is the one this process lives in. Where that cannot be told it is taken to be.
+func isOwn(fd int, k spec.Kind) bool {
+	var theirs, own syscall.Stat_t
+	err := syscall.Fstat(fd, &theirs)
+	if err == nil {
+		err = syscall.Stat("/proc/self/ns/"+k.File(), &own)
+	}
+	return err != nil || theirs.Dev == own.Dev && theirs.Ino == own.Ino
 }

@@ -60,6 +60,27 @@ func JoinHook(h *spec.Hook, in ExecInputs) *Plan {
 	return p
 }
 
+// Confine gives a hook of the image the bounds of the container's own process: its cgroups, ids, capabilities and filter. in
+// must hold what [Join] needs. The image decides what the hook's path leads to, so it must not be able to do more
+// than the container (runc runs startContainer hooks as the process that becomes the container's program).
+func Confine(h *spec.Hook, process spec.Process, in ExecInputs) *Plan {
+	process.Args, process.Env, process.Terminal = h.Args, h.Env, false
+	if len(process.Args) == 0 {
+		process.Args = []string{h.Path}
+	}
+	in.Home, in.Preserve = "", 0
+	p := Join(&process, in)
+	for i, step := range p.Steps {
+		switch step.(type) {
+		case FindProgram:
+			p.Steps[i] = FindProgram{h.Path, []string{h.Path}}
+		case Exec:
+			p.Steps[i] = Exec{Name: h.Path, Candidates: []string{h.Path}, Args: process.Args, Env: h.Env}
+		}
+	}
+	return p
+}
+
 // join enters the container's namespaces; membership of a PID or time namespace needs a child.
 func (p *Plan) join(kinds []spec.Kind) {
 	if len(kinds) == 0 {

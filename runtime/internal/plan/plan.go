@@ -197,3 +197,24 @@ func quote(s string) string {
 	}
 	return s
 }
+
+// Changes says whether the plan would change a namespace of a kind, not only live in it: the host must not be what it changes.
+func (p *Plan) Changes(k spec.Kind) bool {
+	for _, step := range p.Steps {
+		switch s := step.(type) {
+		case SetHostname, SetDomainname:
+			if k == spec.UTSNS {
+				return true
+			}
+		case Sysctl:
+			if owner, ok := spec.SysctlOwner(s.File); ok && owner == k {
+				return true
+			}
+		case SetPropagation, OpenRoot, Pivot:
+			if k == spec.MountNS {
+				return true
+			}
+		}
+	}
+	return false
+}

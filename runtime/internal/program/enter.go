@@ -72,12 +72,14 @@ func (l *lowering) joinCgroup() {
 	fd := l.fd(plan.PassTasks, l.tasks)
 	l.tasks++
 	l.call(stub.SysWrite, imm(fd), l.str("0"), imm(1)).least(1)
+	l.call(stub.SysClose, imm(fd)) // nothing of the host is to be held once the container can look
 }
 
 func (l *lowering) joinNamespace(s plan.JoinNamespace) {
 	fd := l.fd(plan.PassNamespace, l.namespaces)
 	l.namespaces++
 	l.call(stub.SysSetns, imm(fd), imm(s.Kind.CloneFlag()))
+	l.call(stub.SysClose, imm(fd))
 }
 
 func (l *lowering) joinInit(s plan.JoinInit) {
@@ -86,6 +88,7 @@ func (l *lowering) joinInit(s plan.JoinInit) {
 		flags |= k.CloneFlag()
 	}
 	l.call(stub.SysSetns, imm(l.fd(plan.PassInit, 0)), imm(flags))
+	l.call(stub.SysClose, imm(l.fd(plan.PassInit, 0)))
 }
 
 // fork continues in a child whose parent is the runtime. The old process tells the runtime the child's pid, which it sees

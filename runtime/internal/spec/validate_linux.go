@@ -294,6 +294,16 @@ var sysctlOwners = []word[Kind]{
 	{"fs/mqueue/", IPCNS}, {"net/", NetworkNS}, {"kernel/domainname", UTSNS}, {"user/", UserNS},
 }
 
+// SysctlOwner is the kind of namespace that a kernel parameter belongs to, given as a path below /proc/sys.
+func SysctlOwner(file string) (Kind, bool) {
+	for _, o := range sysctlOwners {
+		if file == o.name || strings.HasSuffix(o.name, "/") && strings.HasPrefix(file, o.name) {
+			return o.value, true
+		}
+	}
+	return 0, false
+}
+
 func (c *checker) sysctl(name string) {
 	const clause = "config-linux.md, Sysctl"
 	file, where := sysctlFile(name), under("linux.sysctl", name)
@@ -307,11 +317,9 @@ func (c *checker) sysctl(name string) {
 		c.refuse(clause, where, "use hostname", "is set by the property hostname")
 		return
 	}
-	for _, o := range sysctlOwners {
-		if file == o.name || strings.HasSuffix(o.name, "/") && strings.HasPrefix(file, o.name) {
-			c.needs(o.value, where, clause)
-			return
-		}
+	if owner, ok := SysctlOwner(file); ok {
+		c.needs(owner, where, clause)
+		return
 	}
 	c.refuse(clause, where, "set it on the host", "belongs to no namespace: it would change the whole machine")
 }
