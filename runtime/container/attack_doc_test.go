@@ -20,7 +20,7 @@ func TestAttacksAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	var named []string
-	for _, m := range regexp.MustCompile(`(?:([a-z/]+):)?(Test[A-Za-z0-9]+)`).FindAllStringSubmatch(string(page), -1) {
+	for _, m := range regexp.MustCompile(`(?:([a-z/]+):)?(Test[A-Z][A-Za-z0-9]+)`).FindAllStringSubmatch(string(page), -1) {
 		folder := m[1]
 		if folder == "" {
 			folder = "runtime/container"
