@@ -2,7 +2,7 @@ package runtimetools
 
 // Remarks tell, for programs that a runtime may fail without breaking the specification, why.
 var Remarks = map[string]string{
-	"hooks_stdin":                    `suite: wants status "created" in prestart; runtime.md: "creating" until the create operation has finished, and config.md runs prestart hooks as part of it`,
+	"hooks_stdin":                    `suite: wants status "created" in prestart; runtime.md: created is when "the runtime has finished the create operation", of which config.md makes prestart hooks a part`,
 	"linux_cgroups_blkio":            `not applicable where the kernel has no blkio.leaf_weight (gone since Linux 5.0): a value that cannot be applied is an error`,
 	"linux_cgroups_relative_blkio":   `as linux_cgroups_blkio`,
 	"linux_cgroups_hugetlb":          `not applicable where no hugetlb hierarchy is mounted`,
@@ -20,7 +20,8 @@ var Remarks = map[string]string{
 	"linux_ns_itype":                 `suite: takes away the mount namespace and leaves the mounts, which then would be the host's; a strict runtime refuses`,
 	"misc_props":                     `suite: the annotation's container executes /runtimetest, which the program does not put there`,
 	"process_capabilities":           `not applicable where the caller lacks a capability that the config asks for`,
-	"process_capabilities_fail":      `suite: wants an error for an unknown capability; config.md since 1.1: unknown ones are to be ignored with a warning`,
+	"process_capabilities_fail":      `suite: wants an error for an unknown capability; config.md, Linux Process: a value that "cannot be mapped to a relevant kernel interface, or cannot be granted otherwise MUST be logged as a warning"`,
 	"process_rlimits":                `suite: its own Go runtime raises the soft limit of open files before it looks`,
+	"delete_resources":               `as linux_cgroups_pids`,
 	"start":                          `suite: passes where start succeeds, against the words it prints: "start operation MUST generate an error if process was not set"`,
 }
