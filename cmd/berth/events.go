@@ -14,7 +14,8 @@ func eventsVerb() *verb {
 	return &verb{
 		args: "ID", min: 1, max: 1, anyOrder: true, ids: true,
 		summary: "print what a container uses, again and again",
-		about:   `Each sample is one line of JSON with the fields type, id and data. It ends when the container does.`,
+		about: `Each sample is one line of JSON with the fields type, id and data. A line of type "oom" tells that the kernel killed
+a process of the container for want of memory. It ends when the container does.`,
 		examples: []example{
 			{"berth events --stats mybox", "one sample"},
 			{"berth events --interval 1s mybox", "one each second"},
@@ -47,24 +48,55 @@ type event struct {
 	Data any    `json:"data,omitempty"`
 }
 
-// watch prints samples until the container has ended, which is no error once there was one.
+// watch prints samples, and a line of type "oom" whenever the out-of-memory killer was at work, until the container has
+// ended, which is no error once there was one.
 func watch(rt *container.Runtime, id string, interval time.Duration, once bool) error {
 	out := json.NewEncoder(os.Stdout)
+	kills := make(chan uint64, 16)
+	if !once {
+		stop := make(chan struct{})
+		defer close(stop)
+		go func() { _ = rt.OOM(id, stop, func(n uint64) { kills <- n }) }() // its failure is that of the samples too
+	}
 	for first := true; ; first = false {
 		stats, err := rt.Stats(id)
 		ended := errors.Is(err, container.ErrNotRunning) || errors.Is(err, container.ErrNotExist)
 		if ended && !first {
-			return nil
+			return lastKills(out, id, kills)
 		}
 		if err != nil {
 			return err
 		}
-		if err := out.Encode(event{"stats", id, stats}); err != nil {
+		if err := out.Encode(event{"stats", id, stats}); err != nil || once {
 			return err
 		}
-		if once {
+		if err := waitForKills(out, id, kills, interval); err != nil {
+			return err
+		}
+	}
+}
+
+// waitForKills prints notices for the given time.
+func waitForKills(out *json.Encoder, id string, kills <-chan uint64, interval time.Duration) error {
+	next := time.After(interval)
+	for {
+		select {
+		case <-kills:
+			if err := out.Encode(event{Type: "oom", ID: id}); err != nil {
+				return err
+			}
+		case <-next:
 			return nil
 		}
-		time.Sleep(interval)
+	}
+}
+
+// lastKills prints the notice of a kill that ended the container.
+func lastKills(out *json.Encoder, id string, kills <-chan uint64) error {
+	select {
+	case <-kills:
+		return out.Encode(event{Type: "oom", ID: id})
+	case <-time.After(100 * time.Millisecond):
+		return nil
 	}
 }

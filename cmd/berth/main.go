@@ -39,6 +39,7 @@ func verbs() []entry {
 		{"list", listVerb},
 		{"ps", psVerb},
 		{"events", eventsVerb},
+		{"stats", statsVerb},
 		{"pause", pauseVerb},
 		{"resume", resumeVerb},
 		{"update", updateVerb},

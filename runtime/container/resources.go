@@ -96,17 +96,3 @@ func (r *Runtime) Update(id string, resources []byte) error {
 	}
 	return err
 }
-
-// Stats reads one sample of the cgroup's counters, in the form of runc's events. A container that has ended is [ErrNotRunning].
-func (r *Runtime) Stats(id string) (any, error) {
-	g, s, err := r.group(id)
-	if err != nil {
-		return nil, err
-	}
-	if life, err := s.Init.Life(); err != nil {
-		return nil, err
-	} else if life != store.Alive {
-		return nil, fmt.Errorf("cannot read statistics of a stopped container: %w", ErrNotRunning)
-	}
-	return g.Stats()
-}

@@ -3,6 +3,7 @@ package container
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/berth-oci/berth/runtime/internal/cgroup"
 	"github.com/berth-oci/berth/runtime/internal/store"
@@ -33,7 +34,25 @@ func read(st *store.Store, id string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	return stateOf(s)
+	o, err := stateOf(s)
+	if err == nil && (o.Status == Created || o.Status == Running || o.Status == Paused) {
+		o.Annotations = withQoS(o.Annotations, s)
+	}
+	return o, err
+}
+
+// qosAnnotation tells the quality of service class in what state and list print.
+const qosAnnotation = "org.berth-oci.qos"
+
+// withQoS adds the class that the limits in force stand for. The config's own word under that name wins.
+func withQoS(annotations map[string]string, s store.State) map[string]string {
+	g, err := cgroup.Open(s.Cgroup)
+	if err != nil || !g.Exists() {
+		return annotations
+	}
+	all := map[string]string{qosAnnotation: string(g.QoS())}
+	maps.Copy(all, annotations)
+	return all
 }
 
 func stateOf(s store.State) (State, error) {

@@ -55,7 +55,7 @@ func TestCommandWithSystemdDriver(t *testing.T) {
 	if err != nil {
 		t.Skip("no busybox to put into a container: install busybox-static")
 	}
-	g := vmtest.Boot(t, vm.Machine{Arch: "amd64", Systemd: true})
+	g := vmtest.Boot(t, vm.Machine{Arch: "amd64", Systemd: true, CPUs: 1})
 	berth := filepath.Join(t.TempDir(), "berth")
 	build := exec.Command("go", "build", "-o", berth, "github.com/berth-oci/berth/cmd/berth")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=amd64", "GOOS=linux")
