@@ -16,7 +16,9 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/berth-oci/berth/runtime/internal/host"
 	"github.com/berth-oci/berth/runtime/internal/kernel"
+	"github.com/berth-oci/berth/runtime/internal/seccomp/dockerprofile"
 )
 
 // caller is a static program of one thread that makes one system call, and exits with its error number, or with 255 if the
@@ -161,15 +163,11 @@ func TestOtherArchitecturesAreNoWayAround(t *testing.T) {
 
 func dockers(t *testing.T) *specs.LinuxSeccomp {
 	t.Helper()
-	text, err := os.ReadFile("../internal/seccomp/testdata/docker-" + goruntime.GOARCH + ".json")
+	p, err := dockerprofile.For(goruntime.GOARCH)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var p specs.LinuxSeccomp
-	if err := json.Unmarshal(text, &p); err != nil {
-		t.Fatal(err)
-	}
-	return &p
+	return p
 }
 
 func TestDockersProfileForbidsMountAndHidesWhatItDoesNotKnow(t *testing.T) {
@@ -402,7 +400,9 @@ func TestListenerIsNeverInside(t *testing.T) {
 	a := listen(t, 1)
 	for _, nnp := range []bool{true, false} {
 		p := a.profile("mknodat")
-		p.Flags = []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagWaitKillableRecv}
+		if host.Probe().Kernel.AtLeast(5, 19) {
+			p.Flags = []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagWaitKillableRecv}
+		}
 		f := factsOf(t, func(c *specs.Spec) { c.Linux.Seccomp, c.Process.NoNewPrivileges = p, nnp })
 		if f.Status["Seccomp"] != "2" {
 			t.Errorf("Seccomp is %s", f.Status["Seccomp"])

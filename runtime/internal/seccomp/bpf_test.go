@@ -31,6 +31,9 @@ func (c *call) word(offset uint32) uint32 {
 	return uint32(v)
 }
 
+// opJumpBits is an operation that runc uses and this package does not.
+const opJumpBits = 0x45
+
 // code is a filter as the tests run it.
 type code []instruction
 
@@ -53,7 +56,7 @@ func decode(t testing.TB, b []byte) code {
 		case opAnd:
 		case opJump:
 			bad = uint64(in.k) >= rest
-		case opJumpEqual, opJumpGreater, opJumpNotBelow:
+		case opJumpEqual, opJumpGreater, opJumpNotBelow, opJumpBits:
 			bad = uint64(in.yes) >= rest || uint64(in.no) >= rest
 		case opReturn:
 		default:
@@ -94,6 +97,8 @@ func (c code) run(data *call) (value uint32, steps int) {
 			yes = a > in.k
 		case opJumpNotBelow:
 			yes = a >= in.k
+		case opJumpBits:
+			yes = a&in.k != 0
 		default:
 			panic(fmt.Sprintf("operation %#x", in.op))
 		}
@@ -118,7 +123,7 @@ func (c code) String() string {
 		case opReturn:
 			fmt.Fprintf(&s, "%4d return %#x\n", i, in.k)
 		default:
-			word := map[uint16]string{opJumpEqual: "==", opJumpGreater: ">", opJumpNotBelow: ">="}[in.op]
+			word := map[uint16]string{opJumpEqual: "==", opJumpGreater: ">", opJumpNotBelow: ">=", opJumpBits: "&"}[in.op]
 			fmt.Fprintf(&s, "%4d %s %#x: %d else %d\n", i, word, in.k, i+1+int(in.yes), i+1+int(in.no))
 		}
 	}

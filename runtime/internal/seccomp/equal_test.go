@@ -3,24 +3,21 @@ package seccomp
 import (
 	"encoding/json"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/berth-oci/berth/runtime/internal/seccomp/dockerprofile"
 )
 
 func docker(t testing.TB, machine string) *specs.LinuxSeccomp {
 	t.Helper()
-	text, err := os.ReadFile("testdata/docker-" + machine + ".json")
+	p, err := dockerprofile.For(machine)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var p specs.LinuxSeccomp
-	if err := json.Unmarshal(text, &p); err != nil {
-		t.Fatal(err)
-	}
-	return &p
+	return p
 }
 
 // Every number of every architecture, with arguments at and around the values that the profile tests, gets the same answer
