@@ -17,6 +17,8 @@ func (c *creation) answer(m program.Message) error {
 	switch m.Barrier {
 	case plan.BarrierTime:
 		return c.setTimeOffsets()
+	case plan.BarrierDevices:
+		return c.moveNetDevices()
 	case plan.BarrierLimits:
 		return raiseLimits(c.process.Pid, c.spec.Process.Rlimits)
 	case plan.BarrierHooks:

@@ -35,6 +35,8 @@ func undo(u store.Undo) error {
 		return ignore(syscall.Rmdir(u.Path), syscall.ENOENT)
 	case store.UndoFile:
 		return ignore(syscall.Unlink(u.Path), syscall.ENOENT)
+	case store.UndoNetworkDevice:
+		return undoNetDevice(u)
 	case store.UndoProcess:
 		return end(u.Process)
 	}

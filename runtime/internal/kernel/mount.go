@@ -52,3 +52,11 @@ func OpenInRoot(root, path string, flags int) (int, error) {
 	}
 	return -1, unix.EAGAIN
 }
+
+// BindFile shows a file at another path, which must exist. What is mounted there later stays private to it.
+func BindFile(source, target string) error {
+	if err := unix.Mount(source, target, "", unix.MS_BIND, ""); err != nil {
+		return err
+	}
+	return unix.Mount("", target, "", unix.MS_PRIVATE, "")
+}

@@ -132,6 +132,9 @@ func (c *creation) enter() {
 	if c.new(spec.NetworkNS) {
 		c.add(Loopback{})
 	}
+	if len(c.spec.Linux.NetDevices) > 0 {
+		c.add(Barrier{Name: BarrierDevices})
+	}
 }
 
 func (c *creation) unshare(late []spec.Kind) {

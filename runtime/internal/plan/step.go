@@ -99,12 +99,13 @@ type BarrierName string
 
 // The barriers of a plan.
 const (
-	BarrierTime   BarrierName = "time"   // write the time namespace's offsets
-	BarrierLimits BarrierName = "limits" // set resource limits that only the host's side may raise
-	BarrierHooks  BarrierName = "hooks"  // run prestart, createRuntime and createContainer hooks
-	BarrierReady  BarrierName = "ready"  // everything that create does is done
-	BarrierListen BarrierName = "listen" // take the seccomp listener
-	BarrierForked BarrierName = "forked" // learn the child's pid
+	BarrierTime    BarrierName = "time"    // write the time namespace's offsets
+	BarrierLimits  BarrierName = "limits"  // set resource limits that only the host's side may raise
+	BarrierHooks   BarrierName = "hooks"   // run prestart, createRuntime and createContainer hooks
+	BarrierDevices BarrierName = "devices" // move network devices into the new network namespace
+	BarrierReady   BarrierName = "ready"   // everything that create does is done
+	BarrierListen  BarrierName = "listen"  // take the seccomp listener
+	BarrierForked  BarrierName = "forked"  // learn the child's pid
 
 	// These come within other steps.
 	BarrierConsole BarrierName = "console" // take the terminal's master
@@ -262,7 +263,7 @@ func (s Console) String() string {
 }
 func (s Barrier) String() string {
 	text := map[BarrierName]string{
-		BarrierTime: "let the runtime set the time offsets", BarrierLimits: "let the runtime raise the resource limits", BarrierHooks: "let the runtime run the create hooks",
+		BarrierTime: "let the runtime set the time offsets", BarrierDevices: "let the runtime move the network devices", BarrierLimits: "let the runtime raise the resource limits", BarrierHooks: "let the runtime run the create hooks",
 		BarrierReady: "tell the runtime that all is set up", BarrierListen: "hand over the seccomp listener",
 		BarrierForked: "tell the runtime the pid",
 	}[s.Name]

@@ -18,7 +18,7 @@ import (
 //	stub → runtime   kind, value     runtime → stub   one byte: go on
 var barriers = map[plan.BarrierName]uint64{
 	plan.BarrierTime: 1, plan.BarrierHooks: 2, plan.BarrierReady: 3, plan.BarrierListen: 4, plan.BarrierForked: 5,
-	plan.BarrierConsole: 6, plan.BarrierIDMap: 7, plan.BarrierCopyUp: 8, plan.BarrierLimits: 9,
+	plan.BarrierConsole: 6, plan.BarrierIDMap: 7, plan.BarrierCopyUp: 8, plan.BarrierLimits: 9, plan.BarrierDevices: 10,
 }
 
 // Message is one message of the stub.

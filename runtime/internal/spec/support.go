@@ -31,7 +31,7 @@ var Supported = Support{
 	IntelRdt:      false,
 	RdtMonitoring: false,
 	MemoryPolicy:  true,
-	NetDevices:    false,
+	NetDevices:    true,
 	IDMap:         true,
 	CgroupV1:      true,
 	CgroupV2:      true,
