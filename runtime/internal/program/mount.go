@@ -44,8 +44,11 @@ func (l *lowering) openRoot(s plan.OpenRoot) {
 	l.call(stub.SysMount, imm(0), l.str("/"), imm(0), imm(spec.MS_PRIVATE), imm(0))
 	l.call(stub.SysMoveMount, root.arg(), l.str(""), imm(noFD), l.str("/"), imm(moveFromEmpty))
 	l.here(attached)
-	if s.Private {
+	switch {
+	case s.Private:
 		l.setPropagation(root, spec.MS_PRIVATE)
+	case s.Tree >= 0: // copied by the runtime, so it is still a peer of the host's mount
+		l.setPropagation(root, spec.MS_SLAVE|spec.MS_REC)
 	}
 }
 
