@@ -90,7 +90,11 @@ func (e *Engine) Close() error {
 	for _, d := range slices.Backward(e.daemons) {
 		errs = append(errs, d.stop())
 	}
-	return errors.Join(append(errs, unmountBelow(e.dir), removeGroups(e.group), os.RemoveAll(e.dir))...)
+	errs = append(errs, removeGroups(e.group))
+	if err := unmountBelow(e.dir); err != nil { // what is mounted there may be the machine's: then nothing is removed
+		return errors.Join(append(errs, fmt.Errorf("cannot remove %s: %w", e.dir, err))...)
+	}
+	return errors.Join(append(errs, os.RemoveAll(e.dir))...)
 }
 
 // program finds a program of Debian's package, in the directories where packages put them and nowhere else.

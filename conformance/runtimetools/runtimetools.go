@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -106,6 +107,9 @@ func Run(ctx context.Context, dir, program, runtime string) Outcome {
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "suite/bin", program))
 	cmd.Dir, cmd.Stdout, cmd.Stderr = filepath.Join(dir, "suite"), &out, &errs
 	cmd.Env = append(os.Environ(), "RUNTIME="+runtime)
+	// In a mount namespace of its own, private: linux_ns_itype has no mount namespace for its container, and a runtime that
+	// goes along mounts /proc, /dev and /sys where it was called, there to stay.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	cmd.WaitDelay = time.Second
 	o := parse(out.String)(cmd.Run())
 	lines := strings.Split(strings.TrimSpace(errs.String()), "\n")

@@ -1,7 +1,10 @@
 package runtimetools
 
 import (
+	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -34,5 +37,26 @@ func TestTableRemarksOnlyOnWhatDoesNotPass(t *testing.T) {
 	}
 	if !strings.Contains(b.String(), "| start | pass 1/1 |  |") || !strings.Contains(b.String(), Remarks["misc_props"]) {
 		t.Errorf("the table is\n%s", b.String())
+	}
+}
+
+func TestProgramsMountNothingOnTheMachine(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to mount")
+	}
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "suite/bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	at := filepath.Join(dir, "at")
+	script := "#!/bin/sh\nmkdir " + at + " && mount -t tmpfs tmpfs " + at + " && echo ok 1\n"
+	if err := os.WriteFile(filepath.Join(dir, "suite/bin/mounts"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if o := Run(context.Background(), dir, "mounts", "any"); o.Verdict() != "pass" {
+		t.Fatalf("the program could not mount: %+v", o)
+	}
+	if table, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(table), at) {
+		t.Errorf("a mount of the program is left at %s (%v)", at, err)
 	}
 }
