@@ -11,10 +11,10 @@ import (
 // on amd64 and on arm64, on the oldest kernel that is supported and on a new one.
 func TestInOtherWorlds(t *testing.T) {
 	for _, m := range []vm.Machine{
-		{Arch: "amd64"},
+		{Arch: "amd64", CPUs: 1},
 		{Arch: "arm64"},
-		{Arch: "amd64", Suite: "bullseye"},
-		{Arch: "amd64", Suite: "bookworm", Cgroup: vm.CgroupV1},
+		{Arch: "amd64", CPUs: 1, Suite: "bullseye"},
+		{Arch: "amd64", CPUs: 1, Suite: "bookworm", Cgroup: vm.CgroupV1},
 	} {
 		t.Run(m.String(), func(t *testing.T) {
 			vmtest.Package{Path: "./runtime/container", Args: []string{"-test.short"}}.RunIn(t, m)

@@ -73,19 +73,63 @@ func RunPackage(t *testing.T, m vm.Machine, path string) {
 	Package{Path: path}.RunIn(t, m)
 }
 
-// RunIn boots a machine and runs the package in it.
+// attempts is how often a package is begun when the machine itself breaks down: emulation panics a guest's kernel now and
+// then, in places that have nothing to do with what runs there.
+const attempts = 3
+
+// RunIn boots a machine and runs the package in it. After a kernel panic it does so again in a new machine, and says so.
 func (p Package) RunIn(t *testing.T, m vm.Machine) {
 	t.Helper()
-	p.RunGuest(t, Boot(t, m))
+	for n := 1; ; n++ {
+		g := Boot(t, m)
+		r := p.runGuest(t, g)
+		if n == attempts || !r.panicked() {
+			r.report(t)
+			return
+		}
+		t.Logf("attempt %d of %d: %v", n, attempts, r.err)
+		_ = g.Close()
+	}
 }
 
 // RunGuest runs the package in a guest that is up.
 func (p Package) RunGuest(t *testing.T, g *vm.Guest) {
 	t.Helper()
+	p.runGuest(t, g).report(t)
+}
+
+// outcome is one run of a package in a guest.
+type outcome struct {
+	c      compiled
+	res    vm.Result
+	events []event
+	raw    string
+	err    error // the machine's or the parser's
+}
+
+func (o outcome) panicked() bool {
+	return o.err != nil && strings.Contains(o.err.Error(), "Kernel panic")
+}
+
+// report replays the guest's tests as subtests.
+func (o outcome) report(t *testing.T) {
+	t.Helper()
+	if o.err != nil {
+		t.Errorf("%v\nits last words:\n%s", o.err, lastLines(o.raw, 40))
+	}
+	grow(o.events).replay(t)
+	if o.err == nil && o.res.ExitCode != 0 && !t.Failed() {
+		t.Errorf("%s exited with %d (signal %v) though no test failed:\n%s", o.c.importPath, o.res.ExitCode, o.res.Signal, lastLines(o.raw, 40))
+	}
+}
+
+func (p Package) runGuest(t *testing.T, g *vm.Guest) (o outcome) {
+	t.Helper()
 	if p.Timeout == 0 {
 		p.Timeout = DefaultTimeout
 	}
-	c, err := p.compile(t.Context(), t.TempDir(), goarch(g.Facts.Arch))
+	var err error
+	o.c, err = p.compile(t.Context(), t.TempDir(), goarch(g.Facts.Arch))
 	if errors.Is(err, errNoTests) {
 		t.Skip(err)
 	}
@@ -93,16 +137,12 @@ func (p Package) RunGuest(t *testing.T, g *vm.Guest) {
 	ctx, cancel := context.WithTimeout(t.Context(), p.Timeout+time.Minute) // the test's own alarm comes first and tells more
 	defer cancel()
 	var raw bytes.Buffer
-	res, err := g.Run(ctx, p.job(c, &raw))
-	events, perr := parse(t.Context(), c.importPath, raw.Bytes())
-	if err := errors.Join(err, perr); err != nil {
-		t.Errorf("%v\nits last words:\n%s", err, lastLines(raw.String(), 40))
-	}
-	root := grow(events)
-	root.replay(t)
-	if err == nil && res.ExitCode != 0 && !t.Failed() {
-		t.Errorf("%s exited with %d (signal %v) though no test failed:\n%s", c.importPath, res.ExitCode, res.Signal, lastLines(raw.String(), 40))
-	}
+	var perr error
+	o.res, err = g.Run(ctx, p.job(o.c, &raw))
+	o.raw = raw.String()
+	o.events, perr = parse(t.Context(), o.c.importPath, raw.Bytes())
+	o.err = errors.Join(err, perr)
+	return o
 }
 
 func (p Package) job(c compiled, output io.Writer) vm.Job {
