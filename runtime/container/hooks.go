@@ -303,6 +303,7 @@ func (r *Runtime) poststart(e *store.Entry, s store.State) error {
 	if err != nil {
 		return err
 	}
+	state.Pid, state.Status = s.Init.Pid, Running // as it was started, even if a short program has ended since
 	if err := runHooks(h.Poststart, state, s.Bundle, nil); err != nil {
 		return r.abandon(e, s, err)
 	}
