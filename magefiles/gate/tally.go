@@ -54,7 +54,7 @@ func (g Gate) runTests(ctx context.Context, coverDir string) (*tally, error) {
 			return nil, fmt.Errorf("cannot measure coverage: %w", err)
 		}
 	}
-	cmd := g.command(ctx, "go", "test", "-json", "-count=1", "-timeout=30m", "-cover", "-coverpkg=./...", "./...",
+	cmd := g.command(ctx, "go", "test", "-json", "-count=1", "-timeout=60m", "-cover", "-coverpkg=./...", "./...",
 		"-args", "-test.gocoverdir="+unit)
 	cmd.Env = append(cmd.Env, "GOCOVERDIR="+binary)
 	cmd.Stderr = g.Out

@@ -74,7 +74,7 @@ func TestEveryOperationMayFail(t *testing.T) {
 	before := traces(t)
 	reached := 0
 	for i := range count {
-		if testing.Short() && i%31 != 0 { // every operation is for a machine that is not emulated
+		if testing.Short() && i%61 != 0 { // every operation is for a machine that is not emulated
 			continue
 		}
 		var step int
