@@ -85,7 +85,6 @@ var (
 	ErrExist      = store.ErrExist
 	ErrNotRunning = errors.New("container not running")
 	ErrStopped    = errors.New("cannot start a container that has stopped")
-	ErrFinished   = errors.New("process already finished")
 )
 
 // open opens the state directory and a container in it, locked. The caller closes both with the returned function.
