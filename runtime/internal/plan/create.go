@@ -227,6 +227,7 @@ func (c *creation) chroot() {
 	if len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer) > 0 {
 		c.add(Barrier{Name: BarrierHooks})
 	}
+	c.terminal(false, false) // of the host's devpts, which is the container's too
 	c.add(Chroot{c.spec.Root.Path})
 }
 
@@ -269,9 +270,21 @@ var defaultDevices = []spec.Device{
 }
 
 func (c *creation) devices() {
-	if c.boundDev() {
-		return
+	bound := c.boundDev()
+	if !bound {
+		c.ownDevices()
 	}
+	c.terminal(true, !bound)
+}
+
+// terminal plans the terminal, if there is to be one.
+func (c *creation) terminal(bind, create bool) {
+	if p := &c.spec.Process; c.spec.HasProcess && p.Terminal {
+		c.add(Console{UID: p.User.UID, GID: p.User.GID, Width: p.ConsoleWidth, Height: p.ConsoleHeight, Bind: bind, Make: create})
+	}
+}
+
+func (c *creation) ownDevices() {
 	for _, d := range c.deviceList() {
 		c.add(Device{d, c.userMapped()})
 	}
@@ -280,9 +293,6 @@ func (c *creation) devices() {
 		{"/proc/self/fd/2", "/dev/stderr"}, {"pts/ptmx", "/dev/ptmx"},
 	} {
 		c.add(l)
-	}
-	if p := &c.spec.Process; c.spec.HasProcess && p.Terminal {
-		c.add(Console{UID: p.User.UID, GID: p.User.GID, Width: p.ConsoleWidth, Height: p.ConsoleHeight, Bind: true})
 	}
 }
 

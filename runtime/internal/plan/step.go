@@ -86,6 +86,7 @@ type Console struct {
 	UID, GID      uint32
 	Width, Height uint16
 	Bind          bool // show it at /dev/console: create does, exec does not
+	Make          bool // and make the file there: not in a /dev that is a volume
 }
 
 // Barrier waits until the runtime has done its part.
@@ -255,6 +256,9 @@ func (s Console) String() string {
 	text := "make a terminal"
 	if s.Bind {
 		text += " at /dev/console"
+	}
+	if s.Bind && !s.Make {
+		text += " if that is there"
 	}
 	if s.Width|s.Height != 0 {
 		text += fmt.Sprintf(" of %d columns, %d rows", s.Width, s.Height)

@@ -460,10 +460,10 @@ func (l *lowering) setReadonly(m reg) {
 }
 
 // find opens what is at a path in the root filesystem, or goes on elsewhere where there is nothing.
-func (l *lowering) find(name string, missing label) reg {
+func (l *lowering) find(name string, resolve uint64, missing label) reg {
 	r := l.take()
 	if l.host.Features.Openat2 {
-		l.below(name, oPATH, 0).save(r).tolerate(syscall.ENOENT, syscall.ENOTDIR).orElse(missing)
+		l.below(name, oPATH, resolve).save(r).tolerate(syscall.ENOENT, syscall.ENOTDIR).orElse(missing)
 		return r
 	}
 	next := l.take()
@@ -482,7 +482,7 @@ func (l *lowering) find(name string, missing label) reg {
 // protect binds a path over itself, read-only with all that is mounted below.
 func (l *lowering) protect(s plan.Protect) {
 	missing := l.label()
-	at := l.find(s.Path, missing)
+	at := l.find(s.Path, 0, missing)
 	if l.host.Features.NewMount && l.host.Features.MountSetattr {
 		m := l.take()
 		l.call(stub.SysOpenTree, at.arg(), l.str(""), imm(openTreeClone|oCLOEXEC|atEmpty|atRecurse)).save(m)
@@ -515,7 +515,7 @@ func (l *lowering) bindByPath(from, to reg) {
 // (CVE-2025-31133).
 func (l *lowering) mask(s plan.Mask) {
 	missing, done, file := l.label(), l.label(), l.label()
-	at := l.find(s.Path, missing)
+	at := l.find(s.Path, 0, missing)
 	st := l.stat(at)
 	l.expect(st.within(statMode), sIFMT<<32, sIFDIR<<32, syscall.ENOTDIR).tolerate(syscall.ENOTDIR).orElse(file)
 	l.maskDirectory(at)

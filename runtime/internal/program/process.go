@@ -82,7 +82,7 @@ func (l *lowering) console(s plan.Console) {
 	}
 	l.call(stub.SysFchown, peer.arg(), imm(s.UID), imm(uint32(math.MaxUint32))).tolerate(syscall.EPERM, syscall.EINVAL)
 	if s.Bind {
-		l.bindConsole(peer)
+		l.bindConsole(s, peer)
 	}
 	l.waitFor(plan.BarrierConsole, 0, master.arg())
 	l.close(master)
@@ -109,8 +109,16 @@ func (l *lowering) openPtmx(s plan.Console, master reg) {
 	l.expectDevice(master, spec.Device{Type: 'c', Major: 5, Minor: 2})
 }
 
-func (l *lowering) bindConsole(peer reg) {
-	target := l.target("/dev/console", false)
+// bindConsole shows the terminal at /dev/console. In a /dev where nothing may be made it is shown only if there is a file.
+func (l *lowering) bindConsole(s plan.Console, peer reg) {
+	const name = "/dev/console"
+	missing := l.label()
+	var target reg
+	if s.Make {
+		target = l.target(name, false)
+	} else {
+		target = l.find(name, strictly(name), missing)
+	}
 	if l.host.Features.NewMount {
 		m := l.take()
 		l.call(stub.SysOpenTree, peer.arg(), l.str(""), imm(openTreeClone|oCLOEXEC|atEmpty)).save(m)
@@ -121,6 +129,7 @@ func (l *lowering) bindConsole(peer reg) {
 		l.bindByPath(peer, target)
 	}
 	l.close(target)
+	l.here(missing)
 	l.free(target)
 }
 
