@@ -155,6 +155,35 @@ func TestLifecycle(t *testing.T) {
 	}
 }
 
+// TestPausedContainerDies: a v1 process that is frozen dies only when it thaws.
+func TestPausedContainerDies(t *testing.T) {
+	asRoot(t)
+	for name, kill := range map[string]func(r *Runtime, id string) error{
+		"kill":         func(r *Runtime, id string) error { return r.Kill(id, int(syscall.SIGKILL), false) },
+		"kill --all":   func(r *Runtime, id string) error { return r.Kill(id, int(syscall.SIGKILL), true) },
+		"delete force": func(r *Runtime, id string) error { return r.Delete(id, true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, id := runtimeFor(t), unique(t)
+			if err := r.Create(id, CreateOptions{Bundle: bundle(t, nil, "sleep")}); err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range []func(string) error{r.Start, r.Pause, func(id string) error { return kill(r, id) }} {
+				if err := step(id); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if name != "delete force" {
+				await(t, r, id, Stopped)
+			}
+			if err := r.Delete(id, name == "delete force"); err != nil {
+				t.Error(err)
+			}
+			reap()
+		})
+	}
+}
+
 func TestCreatedContainerDiesOfSignals(t *testing.T) {
 	asRoot(t)
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {

@@ -33,10 +33,21 @@ func (r *Runtime) Delete(id string, force bool) error {
 			return fmt.Errorf("cannot delete container %q that is not stopped: %s", id, status)
 		}
 	}
-	if err := end(s.Init); err != nil {
+	if err := endAll(s); err != nil {
 		return err
 	}
 	return r.remove(e, s)
+}
+
+// endAll ends the first process of a container, and with it, mostly, the others.
+func endAll(s store.State) error {
+	switch err := killFirst(s); {
+	case errors.Is(err, ErrNotRunning):
+		return nil
+	case err != nil:
+		return err
+	}
+	return end(s.Init)
 }
 
 // end kills the first process and waits until the kernel has let go of it.

@@ -312,7 +312,7 @@ func (r *Runtime) poststart(e *store.Entry, s store.State) error {
 
 // abandon ends and removes a container whose hook failed.
 func (r *Runtime) abandon(e *store.Entry, s store.State, cause error) error {
-	err := end(s.Init)
+	err := endAll(s)
 	if err == nil {
 		err = r.remove(e, s)
 	}

@@ -25,7 +25,22 @@ func (r *Runtime) Kill(id string, signal int, all bool) error {
 		}
 		return g.KillAll(sig)
 	}
+	if sig == syscall.SIGKILL {
+		return killFirst(s)
+	}
 	return kill(s.Init, sig)
+}
+
+// killFirst kills the first process of a container. A v1 group that is frozen must be thawed for that: its processes die no
+// sooner. On v2 they die frozen.
+func killFirst(s store.State) error {
+	if err := kill(s.Init, syscall.SIGKILL); err != nil {
+		return err
+	}
+	if g, err := cgroup.Open(s.Cgroup); err == nil {
+		_ = g.ThawDying()
+	}
+	return nil
 }
 
 // kill signals a process that is known by its start time, never another one that has got its pid.

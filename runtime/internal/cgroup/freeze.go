@@ -91,6 +91,15 @@ func (g *Group) Thaw() error {
 	return nil
 }
 
+// ThawDying lets processes go on that have been killed. Only v1's need it, whether all of the group stands still or some; on v2
+// nothing changes.
+func (g *Group) ThawDying() error {
+	if _, v1 := g.Dir("freezer"); !v1 {
+		return nil
+	}
+	return g.Thaw()
+}
+
 // Frozen says whether the group is frozen. A group without a freezer never is.
 func (g *Group) Frozen() (bool, error) {
 	f, err := freezerOf(g.dirs)
