@@ -35,6 +35,7 @@ func verbs() []entry {
 		{"exec", execVerb},
 		{"kill", killVerb},
 		{"delete", deleteVerb},
+		{"gc", gcVerb},
 		{"state", stateVerb},
 		{"list", listVerb},
 		{"ps", psVerb},

@@ -82,17 +82,31 @@ func (r *Runtime) create(id string, o CreateOptions, atOnce bool, console func(m
 	return c, nil
 }
 
+// claim takes the id and locks it. A gc or a delete that comes between the two takes the new folder for one that a create left
+// behind: then it is claimed again.
 func (c *creation) claim() (err error) {
 	if c.store, err = store.Open(c.Root); err != nil {
 		return err
 	}
-	if c.entry, err = c.store.Claim(c.id); err == nil {
-		if err = c.entry.Lock(); err == nil {
-			return nil
+	const attempts = 100 // each is lost only to another command that came at that very moment
+	for range attempts {
+		if err = c.claimOnce(); !errors.Is(err, store.ErrNotExist) {
+			break
 		}
+	}
+	if err != nil {
+		c.store.Close()
+	}
+	return err
+}
+
+func (c *creation) claimOnce() (err error) {
+	if c.entry, err = c.store.Claim(c.id); err != nil {
+		return err
+	}
+	if err = c.entry.Lock(); err != nil {
 		c.entry.Close()
 	}
-	c.store.Close()
 	return err
 }
 

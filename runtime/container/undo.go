@@ -12,7 +12,7 @@ import (
 )
 
 // undoAll takes back what the journal lists, from the last record to the first. It goes on after a failure, so that one
-// thing that cannot be undone does not keep the others.
+// thing that cannot be undone does not keep the others. What an earlier boot made and the reboot took is left alone.
 func undoAll(e *store.Entry) error {
 	journal, err := e.Journal()
 	if err != nil {
@@ -20,7 +20,11 @@ func undoAll(e *store.Entry) error {
 	}
 	var errs []error
 	for i := len(journal) - 1; i >= 0; i-- {
-		errs = append(errs, undo(journal[i]))
+		lasts, err := journal[i].Lasts()
+		if err == nil && lasts {
+			err = undo(journal[i])
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

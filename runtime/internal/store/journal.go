@@ -18,6 +18,7 @@ import (
 // out is the runtime's part, from the last record to the first, and must bear that the thing was never made.
 type Undo struct {
 	Kind UndoKind
+	Boot string // the boot it was made in; filled in by Record
 	Path string // cgroup, mount, directory, file or resctrl group: absolute
 
 	Name      string // network device: its name in the container; unit: its name
@@ -63,9 +64,13 @@ func (e *Entry) record(undo []Undo) error {
 	if e.lock == none {
 		return errors.New("the entry is not locked")
 	}
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
 	l := make(lines, 0, 1024)
 	for i := range undo {
-		undo[i].encode(&l)
+		undo[i].encode(&l, boot)
 	}
 	if err := e.openJournal(); err != nil {
 		return err
@@ -135,14 +140,24 @@ func (e *Entry) Journal() ([]Undo, error) {
 	return undo, broken
 }
 
+// Lasts says whether what the record undoes may still be there: files outlive a reboot, everything else was the kernel's and
+// is gone with it. What has its name now is somebody else's.
+func (u *Undo) Lasts() (bool, error) {
+	if u.Kind == UndoFile || u.Kind == UndoDirectory {
+		return true, nil
+	}
+	boot, err := bootID()
+	return u.Boot == boot, err
+}
+
 // encode writes one record: the kind, then every field in its order.
-func (u *Undo) encode(l *lines) {
+func (u *Undo) encode(l *lines, boot string) {
 	user := ""
 	if u.User {
 		user = "user"
 	}
 	p := u.Process
-	values := []string{u.Path, u.Name, u.Former, u.Namespace, user, strconv.Itoa(p.Pid), digits(p.Start), p.Boot, string(u.Extra)}
+	values := []string{boot, u.Path, u.Name, u.Former, u.Namespace, user, strconv.Itoa(p.Pid), digits(p.Start), p.Boot, string(u.Extra)}
 	if !isZero(u.Cgroup) {
 		values = append(values, cgroupValues(u.Cgroup)...)
 	}
@@ -150,7 +165,7 @@ func (u *Undo) encode(l *lines) {
 }
 
 func decodeUndo(l *line) Undo {
-	u := Undo{Kind: UndoKind(l.word), Path: l.text(), Name: l.text(), Former: l.text(), Namespace: l.text(), User: l.text() == "user", Process: l.process()}
+	u := Undo{Kind: UndoKind(l.word), Boot: l.text(), Path: l.text(), Name: l.text(), Former: l.text(), Namespace: l.text(), User: l.text() == "user", Process: l.process()}
 	if extra := l.text(); extra != "" {
 		u.Extra = json.RawMessage(extra)
 	}

@@ -15,6 +15,31 @@ var records = []Undo{
 	{Kind: UndoProcess, Process: Process{Pid: 3, Start: 4, Boot: "x"}, Extra: json.RawMessage(`{"a":1}`)},
 }
 
+func init() {
+	for i := range records {
+		records[i].Boot, _ = bootID()
+	}
+}
+
+func TestOnlyFilesLastBeyondABoot(t *testing.T) {
+	_, e := openLocked(t)
+	for _, kind := range undoKinds {
+		must(t, e.Record(Undo{Kind: kind}))
+	}
+	now, err := e.Journal()
+	must(t, err)
+	for _, u := range now {
+		if lasts, err := u.Lasts(); err != nil || !lasts {
+			t.Errorf("%s of this boot: %v, %v", u.Kind, lasts, err)
+		}
+		u.Boot = "earlier"
+		file := u.Kind == UndoFile || u.Kind == UndoDirectory
+		if lasts, err := u.Lasts(); err != nil || lasts != file {
+			t.Errorf("%s of an earlier boot: %v, %v, want %v", u.Kind, lasts, err, file)
+		}
+	}
+}
+
 func TestJournalReturnsTheRecordsInOrder(t *testing.T) {
 	s, e := openLocked(t)
 	if undo, err := e.Journal(); err != nil || undo != nil {

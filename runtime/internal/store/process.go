@@ -47,12 +47,8 @@ func (p Process) Life() (Life, error) {
 	if p.Pid <= 0 {
 		return Gone, nil
 	}
-	boot, err := bootID()
-	if err != nil {
-		return "", err
-	}
-	if boot != p.Boot {
-		return Gone, nil
+	if now, err := p.ThisBoot(); err != nil || !now {
+		return Gone, err
 	}
 	state, start, err := processStat(p.Pid)
 	switch {
@@ -66,6 +62,12 @@ func (p Process) Life() (Life, error) {
 		return Zombie, nil
 	}
 	return Alive, nil
+}
+
+// ThisBoot says whether the process is of this boot. One of an earlier boot is gone with all that it was in.
+func (p Process) ThisBoot() (bool, error) {
+	boot, err := bootID()
+	return boot == p.Boot, err
 }
 
 // bootID tells this boot from all others.

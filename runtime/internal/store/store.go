@@ -234,23 +234,29 @@ func (s *Store) names() ([]string, error) {
 	return names, nil
 }
 
-// Sweep removes folders whose removal was interrupted and returns how many there were.
-func (s *Store) Sweep() (int, error) {
+// Leftovers lists the paths of folders whose removal was interrupted, or is going on. They have no id any more.
+func (s *Store) Leftovers() ([]string, error) {
 	names, err := s.names()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	swept := 0
+	var left []string
 	for _, name := range names {
-		if !strings.HasPrefix(name, goneMark) {
-			continue
+		if strings.HasPrefix(name, goneMark) {
+			left = append(left, filepath.Join(s.path, name))
 		}
-		if err := s.removeTree(name); err != nil {
-			return swept, err
-		}
-		swept++
 	}
-	return swept, nil
+	slices.Sort(left)
+	return left, nil
+}
+
+// Sweep removes one of the [Store.Leftovers]. That somebody else does so at the same time is no error.
+func (s *Store) Sweep(leftover string) error {
+	dir, name := filepath.Split(leftover)
+	if filepath.Clean(dir) != s.path || !strings.HasPrefix(name, goneMark) {
+		return fmt.Errorf("cannot remove %q: it is not what a delete has left", leftover)
+	}
+	return s.removeTree(name)
 }
 
 // removeTree removes a folder of the state directory and follows no link on the way.
