@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,8 +19,9 @@ func statsVerb() *verb {
 		args: "[ID...]", min: 0, max: -1, anyOrder: true, ids: true,
 		summary: "show what containers use, live",
 		about: `Without an ID it shows all containers that run. On a terminal it is a table that is drawn again with every sample;
-elsewhere each container's sample is one line of JSON. CPU is in percent of one CPU since the sample before; pressure is
-the share of the last ten seconds in which some process waited for CPU, memory or the disk.`,
+elsewhere each container's sample is one line of JSON. CPU is in percent of one CPU since the sample before, or, in the
+first, over a tenth of a second; pressure is the share of the last ten seconds in which some process waited for CPU,
+memory or the disk.`,
 		examples: []example{
 			{"berth stats", "all containers, each second, until Ctrl-C"},
 			{"berth stats --once --format json mybox", "one sample for a program"},
@@ -41,135 +43,101 @@ the share of the last ten seconds in which some process waited for CPU, memory o
 			if err != nil {
 				return exitError, err
 			}
-			live := container.IsTerminal(1) && !once
+			terminal := container.IsTerminal(1)
 			if format == "" {
-				format = map[bool]string{true: "table", false: "json"}[container.IsTerminal(1)]
+				format = map[bool]string{true: "table", false: "json"}[terminal]
 			}
-			m := meter{rt: rt, ids: args, last: map[string]usage{}}
-			return exitOK, m.show(os.Stdout, interval, once, format, live)
+			m := rt.Meter(args...)
+			return exitOK, show(os.Stdout, m, interval, once, printer(format, terminal && !once))
 		},
 	}
 }
 
-// meter takes samples and compares each with the one before.
-type meter struct {
-	rt   *container.Runtime
-	ids  []string // empty: all that run
-	last map[string]usage
-}
+// firstInterval lies between the first sample, which has nothing to be compared with, and the second. It is the kernel's
+// default period of processor quotas: over a whole one a throttled container shows what it is allowed.
+const firstInterval = 100 * time.Millisecond
 
-// usage is one sample of one container, as JSON for programs.
-type usage struct {
-	Type       string          `json:"type"` // "stats", as events has it
-	ID         string          `json:"id"`
-	Time       time.Time       `json:"time"`
-	CPUPercent float64         `json:"cpuPercent"`
-	QoS        string          `json:"qos"`
-	Data       container.Stats `json:"data"`
-}
-
-// show prints samples until there is nothing left to show. The first sample has nothing to be compared with, so a short
-// second one follows it.
-func (m *meter) show(w io.Writer, interval time.Duration, once bool, format string, live bool) error {
-	if _, err := m.sample(); err != nil {
+// show prints samples until there is nothing left to show.
+func show(w io.Writer, m *container.Meter, interval time.Duration, once bool, p samplePrinter) error {
+	if _, err := m.Sample(container.Times); err != nil {
 		return err
 	}
-	for pause := min(interval, 200*time.Millisecond); ; pause = interval {
+	for pause := min(interval, firstInterval); ; pause = interval {
 		time.Sleep(pause)
-		samples, err := m.sample()
+		samples, err := m.Sample(p.detail)
 		if err != nil {
 			return err
 		}
-		if err := print(w, samples, format, live); err != nil {
+		if err := p.print(w, samples); err != nil {
 			return err
 		}
-		if once || len(samples) == 0 && len(m.ids) > 0 {
+		if once || len(samples) == 0 && m.Named() {
 			return nil
 		}
 	}
 }
 
-// sample reads all containers. One that has ended is left out; one that was named and never ran is an error.
-func (m *meter) sample() ([]usage, error) {
-	ids := m.ids
-	if len(ids) == 0 {
-		states, err := m.rt.List()
-		if err != nil {
-			return nil, err
-		}
-		for _, s := range states {
-			if s.Status != "stopped" && s.Status != "creating" {
-				ids = append(ids, s.ID)
-			}
-		}
-	}
-	var all []usage
-	for _, id := range ids {
-		u, err := m.one(id)
-		_, known := m.last[id]
-		gone := errors.Is(err, container.ErrNotRunning) || errors.Is(err, container.ErrNotExist)
-		switch {
-		case gone && (known || len(m.ids) == 0):
-			continue
-		case err != nil:
-			return nil, err
-		}
-		all = append(all, u)
-	}
-	return all, nil
+// samplePrinter is a form of output and what it needs to know.
+type samplePrinter struct {
+	detail container.Detail
+	print  func(w io.Writer, samples []container.Sample) error
 }
 
-func (m *meter) one(id string) (usage, error) {
-	u := usage{Type: "stats", ID: id, Time: time.Now()}
-	var err error
-	if u.Data, err = m.rt.Stats(id); err != nil {
-		return u, err
-	}
-	if u.QoS, err = m.rt.QoS(id); err != nil {
-		return u, err
-	}
-	if before, ok := m.last[id]; ok {
-		used := float64(u.Data.CPU.Usage.Total) - float64(before.Data.CPU.Usage.Total)
-		u.CPUPercent = 100 * max(used, 0) / float64(u.Time.Sub(before.Time))
-	}
-	m.last[id] = u
-	return u, nil
-}
-
-// print writes one round of samples: lines of JSON, or a table, which on a terminal takes the place of the one before.
-func print(w io.Writer, samples []usage, format string, live bool) error {
+func printer(format string, live bool) samplePrinter {
 	if format == "json" {
-		out := json.NewEncoder(w)
-		for _, u := range samples {
-			if err := out.Encode(u); err != nil {
-				return err
-			}
-		}
-		return nil
+		return samplePrinter{container.Full, printLines}
 	}
+	return samplePrinter{container.Brief, func(w io.Writer, samples []container.Sample) error { return printTable(w, samples, live) }}
+}
+
+// usage is one sample of one container, as JSON for programs.
+type usage struct {
+	Type       string           `json:"type"` // "stats", as events has it
+	ID         string           `json:"id"`
+	Time       time.Time        `json:"time"`
+	CPUPercent float64          `json:"cpuPercent"`
+	QoS        string           `json:"qos"`
+	Data       *container.Stats `json:"data"`
+}
+
+// printLines writes one line of JSON for each container.
+func printLines(w io.Writer, samples []container.Sample) error {
+	b := bufio.NewWriter(w)
+	out := json.NewEncoder(b)
+	for i := range samples {
+		s := &samples[i]
+		if err := out.Encode(usage{"stats", s.ID, s.Time, s.CPUPercent, s.QoS, &s.Stats}); err != nil {
+			return err
+		}
+	}
+	return b.Flush()
+}
+
+// printTable writes a table, which live on a terminal takes the place of the one before.
+func printTable(w io.Writer, samples []container.Sample, live bool) error {
 	if live {
 		if _, err := io.WriteString(w, "\x1b[H\x1b[J"); err != nil { // to the corner, and clear from there
 			return err
 		}
 	}
 	rows := [][]string{{"ID", "CPU %", "MEMORY", "LIMIT", "PIDS", "READ", "WRITTEN", "PRESSURE", "QOS"}}
-	for _, u := range samples {
-		rows = append(rows, u.cells())
+	for i := range samples {
+		rows = append(rows, cells(&samples[i]))
 	}
 	return writeTable(w, rows)
 }
 
-func (u usage) cells() []string {
+func cells(s *container.Sample) []string {
 	limit := "-"
-	if l := u.Data.Memory.Usage.Limit; l != container.Unlimited && l != 0 {
+	if l := s.Stats.Memory.Usage.Limit; l != container.Unlimited && l != 0 {
 		limit = size(l)
 	}
-	pids := strconv.FormatUint(u.Data.Pids.Current, 10)
-	if l := u.Data.Pids.Limit; l > 0 {
+	pids := strconv.FormatUint(s.Stats.Pids.Current, 10)
+	if l := s.Stats.Pids.Limit; l > 0 {
 		pids += "/" + strconv.FormatUint(l, 10)
 	}
 	read, written := uint64(0), uint64(0)
-	for _, e := range u.Data.BlockIO.Bytes {
+	for _, e := range s.Stats.BlockIO.Bytes {
 		switch e.Op {
 		case "Read":
 			read += e.Value
@@ -177,15 +145,15 @@ func (u usage) cells() []string {
 			written += e.Value
 		}
 	}
-	return []string{u.ID, fmt.Sprintf("%.1f", u.CPUPercent), size(u.Data.Memory.WorkingSet()), limit, pids, size(read), size(written), u.pressure(), u.QoS}
+	return []string{s.ID, fmt.Sprintf("%.1f", s.CPUPercent), size(s.Stats.Memory.WorkingSet()), limit, pids, size(read), size(written), pressure(&s.Stats), s.QoS}
 }
 
 // pressure is CPU, memory and disk in percent; "-" where the kernel does not tell.
-func (u usage) pressure() string {
-	if u.Data.CPU.PSI == nil || u.Data.Memory.PSI == nil || u.Data.BlockIO.PSI == nil {
+func pressure(s *container.Stats) string {
+	if s.CPU.PSI == nil || s.Memory.PSI == nil || s.BlockIO.PSI == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%.0f/%.0f/%.0f", u.Data.CPU.PSI.Some.Avg10, u.Data.Memory.PSI.Some.Avg10, u.Data.BlockIO.PSI.Some.Avg10)
+	return fmt.Sprintf("%.0f/%.0f/%.0f", s.CPU.PSI.Some.Avg10, s.Memory.PSI.Some.Avg10, s.BlockIO.PSI.Some.Avg10)
 }
 
 // size is a number of bytes for people: 12.3M.

@@ -23,24 +23,30 @@ func (r *Runtime) running(id, what string) (*cgroup.Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	life, err := s.Init.Life()
-	if err != nil {
+	if err := alive(s.Init, what); err != nil {
 		return nil, err
-	}
-	if life != store.Alive {
-		return nil, fmt.Errorf("cannot %s a stopped container: %w", what, ErrNotRunning)
 	}
 	return g, nil
 }
 
+func alive(p store.Process, what string) error {
+	life, err := p.Life()
+	if err == nil && life != store.Alive {
+		err = fmt.Errorf("cannot %s a stopped container: %w", what, ErrNotRunning)
+	}
+	return err
+}
+
 // Stats reads one sample of the cgroup's counters.
 func (r *Runtime) Stats(id string) (Stats, error) {
-	g, err := r.running(id, "read statistics of")
+	g, err := r.running(id, readStatistics)
 	if err != nil {
 		return Stats{}, err
 	}
 	return g.Stats()
 }
+
+const readStatistics = "read statistics of"
 
 // OOM calls notify with the number of kills by the out-of-memory killer whenever it grows. It returns when the container's
 // cgroup is gone or stop is closed.
@@ -50,14 +56,4 @@ func (r *Runtime) OOM(id string, stop <-chan struct{}, notify func(kills uint64)
 		return err
 	}
 	return g.OOM(stop, notify)
-}
-
-// QoS is the container's quality of service class after Kubernetes' rules, derived from the limits that the kernel has now:
-// Guaranteed, Burstable or BestEffort.
-func (r *Runtime) QoS(id string) (string, error) {
-	g, err := r.running(id, "classify")
-	if err != nil {
-		return "", err
-	}
-	return string(g.QoS()), nil
 }

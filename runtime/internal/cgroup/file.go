@@ -41,7 +41,13 @@ func openFile(path string, flags int) (int, error) {
 // readFile reads a cgroup file, without the space around it. They have no size, so it reads to the end. A sample of many
 // containers reads thousands of them: plain system calls spare the registration with the poller, which cannot wait for them
 // anyway.
-func readFile(path string) (string, error) {
+func readFile(path string) (string, error) { return read(path, false) }
+
+// readRecord is readFile for a file that the kernel shows as one record (seq_file.c, single_open), as all but lists of
+// processes are: a read that leaves room in the buffer was the last one.
+func readRecord(path string) (string, error) { return read(path, true) }
+
+func read(path string, record bool) (string, error) {
 	fd, err := openFile(path, syscall.O_RDONLY)
 	if err != nil {
 		return "", &os.PathError{Op: "open", Path: path, Err: err}
@@ -61,10 +67,10 @@ func readFile(path string) (string, error) {
 		if err != nil {
 			return "", &os.PathError{Op: "read", Path: path, Err: err}
 		}
-		if k == 0 {
+		n += k
+		if k == 0 || record && n < len(*buf) {
 			return strings.TrimSpace(string((*buf)[:n])), nil
 		}
-		n += k
 	}
 }
 

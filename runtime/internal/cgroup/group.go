@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,11 +35,6 @@ func Open(s State) (*Group, error) {
 		if err := safe(d); err != nil {
 			return nil, err
 		}
-		if _, err := os.Stat(d.Path); errors.Is(err, os.ErrNotExist) {
-			continue
-		} else if err != nil {
-			return nil, fmt.Errorf("cannot open the cgroup: %w", err)
-		}
 		if s.mine(d.Path) {
 			g.dirs = append(g.dirs, d)
 		}
@@ -58,15 +52,15 @@ func safe(d Dir) error {
 
 // mine says whether a directory belongs to this container. Without a mark the state decides where marks cannot be expected
 // (a caller without rights); elsewhere only an empty one is taken: a create that was killed between
-// making and marking leaves one.
+// making and marking leaves one. What does not exist belongs to nobody.
 func (s State) mine(dir string) bool {
-	switch ownerOf(dir, s.Owner) {
-	case ours:
-		return true
-	case foreign:
+	m, err := readMark(dir)
+	switch {
+	case err != nil:
 		return false
-	}
-	if s.Trust {
+	case m != "":
+		return m == s.Owner
+	case s.Trust:
 		return true
 	}
 	pids, err := procs(dir)

@@ -221,9 +221,15 @@ func makeShared(op Op, owner string) error {
 		return &os.PathError{Op: "mkdir", Path: op.Path, Err: err}
 	}
 	if ownerOf(op.Path, owner) == foreign {
-		return fmt.Errorf("%w: %s was made for %q; delete that container first", ErrInUse, op.Path, readMark(op.Path))
+		return takenBy(op.Path)
 	}
 	return mark(op.Path, owner)
+}
+
+// takenBy says whose the directory is.
+func takenBy(dir string) error {
+	owner, _ := readMark(dir)
+	return fmt.Errorf("%w: %s was made for %q; delete that container first", ErrInUse, dir, owner)
 }
 
 // takeOver accepts an existing directory without processes.
@@ -236,7 +242,7 @@ func takeOver(dir, owner string) error {
 		return fmt.Errorf("%w: %s has %d process(es)", ErrInUse, dir, len(pids))
 	}
 	if ownerOf(dir, owner) == foreign {
-		return fmt.Errorf("%w: %s was made for %q; delete that container first", ErrInUse, dir, readMark(dir))
+		return takenBy(dir)
 	}
 	if frozen(dir) {
 		return fmt.Errorf("container's cgroup unexpectedly frozen: %s", dir)

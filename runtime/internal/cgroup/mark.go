@@ -62,7 +62,7 @@ const (
 )
 
 func ownerOf(dir, owner string) ownership {
-	m := readMark(dir)
+	m, _ := readMark(dir) // what is gone has no mark
 	switch m {
 	case "":
 		return unmarked
@@ -72,13 +72,18 @@ func ownerOf(dir, owner string) ownership {
 	return foreign
 }
 
-// readMark returns the mark, or nothing where there is none or where the filesystem has no such attributes.
-func readMark(dir string) string {
-	buf := make([]byte, 4096)
+// readMark returns the mark, or nothing where there is none or where the filesystem has no such attributes. The error is
+// that of a directory that does not exist.
+func readMark(dir string) (string, error) {
+	var buf [4096]byte
 	for _, name := range markNames {
-		if n, err := syscall.Getxattr(dir, name, buf); err == nil {
-			return string(buf[:n])
+		n, err := syscall.Getxattr(dir, name, buf[:])
+		if err == nil {
+			return string(buf[:n]), nil
+		}
+		if isGone(err) {
+			return "", err
 		}
 	}
-	return ""
+	return "", nil
 }

@@ -38,22 +38,31 @@ func QoSOf(r *specs.LinuxResources) QoS {
 	return classify(shares, quota, period, memory)
 }
 
-// QoS derives the class from the limits in force. A group's shares of 1024 are the kernel's own default, no request.
+// QoS derives the class from the limits in force.
 func (g *Group) QoS() QoS {
-	var shares, quota, period, memory int64
+	limit := Unlimited
 	if d, ok := g.Dir("memory"); ok {
 		r := reader{dir: d.Path}
-		if limit := r.number(map[int]string{1: "memory.limit_in_bytes", 2: "memory.max"}[d.Version]); limit < 1<<62 {
-			memory = int64(limit)
-		}
+		limit = r.number(map[int]string{1: "memory.limit_in_bytes", 2: "memory.max"}[d.Version])
+	}
+	return g.QoSWith(limit)
+}
+
+// QoSWith is QoS with a memory limit in bytes that was read already, as a sample has it. A group's shares of 1024 are the
+// kernel's own default, no request.
+func (g *Group) QoSWith(limit uint64) QoS {
+	var shares, quota, period, memory int64
+	if limit < 1<<62 {
+		memory = int64(limit)
 	}
 	d, ok := g.Dir("cpu")
 	r := reader{dir: d.Path}
 	switch {
 	case ok && d.Version == 1:
 		shares = int64(r.number("cpu.shares"))
-		quota, _ = strconv.ParseInt(r.text("cpu.cfs_quota_us"), 10, 64)
-		period = int64(r.number("cpu.cfs_period_us"))
+		if quota, _ = strconv.ParseInt(r.text("cpu.cfs_quota_us"), 10, 64); quota > 0 {
+			period = int64(r.number("cpu.cfs_period_us"))
+		}
 		if shares == 1024 && quota != period {
 			shares = 2
 		}

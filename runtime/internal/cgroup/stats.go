@@ -115,14 +115,30 @@ type Pressure struct {
 	Total  uint64  `json:"total"`
 }
 
-// Stats reads one sample. A file that this kernel lacks leaves its numbers at 0; a group that is gone is an error.
-func (g *Group) Stats() (Stats, error) {
-	s := Stats{Hugetlb: map[string]Counter{}}
+// Detail says how many of a group's files a sample reads: each costs some microseconds, and a machine has hundreds of groups.
+type Detail int
+
+// The details, each with all of the one before.
+const (
+	Times Detail = iota // the processor time in all, which a later sample is compared with
+	Brief               // what a table of many groups shows: memory with its limit, pids, input and output, pressures
+	Full                // everything that Stats has
+)
+
+// Stats reads one full sample.
+func (g *Group) Stats() (Stats, error) { return g.Sample(Full) }
+
+// Sample reads one sample. A file that this kernel lacks leaves its numbers at 0; a group that is gone is an error.
+func (g *Group) Sample(detail Detail) (Stats, error) {
+	var s Stats
+	if detail == Full {
+		s.Hugetlb = map[string]Counter{}
+	}
 	if !g.Exists() {
 		return s, fmt.Errorf("cannot read the container's statistics: its cgroup does not exist")
 	}
 	for _, d := range g.dirs {
-		r := reader{dir: d.Path}
+		r := reader{dir: d.Path, detail: detail}
 		if d.Version == 2 {
 			r.v2(&s, d)
 		} else {
@@ -137,12 +153,13 @@ func (g *Group) Stats() (Stats, error) {
 
 // reader reads the files of one directory. A missing file is no error.
 type reader struct {
-	dir string
-	err error
+	dir    string
+	detail Detail
+	err    error
 }
 
 func (r *reader) text(file string) string {
-	s, err := readFile(r.dir + "/" + file)
+	s, err := readRecord(r.dir + "/" + file)
 	if err != nil && !isGone(err) && !isThreaded(err) && r.err == nil {
 		r.err = err
 	}
@@ -160,11 +177,14 @@ func (r *reader) number(file string) uint64 {
 	return n
 }
 
-// table reads "name number" lines.
-func (r *reader) table(file string) map[string]uint64 {
+// table reads "name number" lines: all, or those of the given names.
+func (r *reader) table(file string, names ...string) map[string]uint64 {
 	t := map[string]uint64{}
 	for line := range strings.SplitSeq(r.text(file), "\n") {
 		name, value, ok := strings.Cut(line, " ")
+		if len(names) > 0 && !contains(names, name) {
+			continue
+		}
 		if n, err := strconv.ParseUint(value, 10, 64); ok && err == nil {
 			t[name] = n
 		}

@@ -8,29 +8,40 @@ import (
 // v2 reads the files of the v2 group. cpu.stat and the pressures need no controller; in a hybrid world they are all that is
 // read here besides what the hierarchy has.
 func (r *reader) v2(s *Stats, d Dir) {
-	s.CPU.PSI, s.Memory.PSI, s.BlockIO.PSI = r.pressure("cpu.pressure"), r.pressure("memory.pressure"), r.pressure("io.pressure")
 	if s.CPU.Usage.Total == 0 {
 		r.cpuV2(s)
 	}
+	if r.detail == Times {
+		return
+	}
+	s.CPU.PSI, s.Memory.PSI, s.BlockIO.PSI = r.pressure("cpu.pressure"), r.pressure("memory.pressure"), r.pressure("io.pressure")
 	for _, c := range d.Controllers {
-		switch c {
-		case "cpuset":
-			s.CPUSet = CPUSetStats{r.list("cpuset.cpus.effective"), r.list("cpuset.mems.effective")}
-		case "memory":
+		switch {
+		case c == "memory":
 			r.memoryV2(s)
-		case "pids":
+		case c == "pids":
 			s.Pids = r.pids()
-		case "io":
+		case c == "io":
 			r.io(s)
-		case "hugetlb":
-			for _, size := range r.pageSizes(".max") {
-				name := "hugetlb." + size
-				s.Hugetlb[size] = Counter{Usage: r.number(name + ".current"), Limit: r.number(name + ".max"),
-					Failcnt: r.table(name + ".events")["max"]}
-			}
-		case "rdma":
-			s.Rdma = r.rdma()
+		case r.detail == Full:
+			r.restV2(s, c)
 		}
+	}
+}
+
+// restV2 reads what only a full sample has.
+func (r *reader) restV2(s *Stats, controller string) {
+	switch controller {
+	case "cpuset":
+		s.CPUSet = CPUSetStats{r.list("cpuset.cpus.effective"), r.list("cpuset.mems.effective")}
+	case "hugetlb":
+		for _, size := range r.pageSizes(".max") {
+			name := "hugetlb." + size
+			s.Hugetlb[size] = Counter{Usage: r.number(name + ".current"), Limit: r.number(name + ".max"),
+				Failcnt: r.table(name + ".events")["max"]}
+		}
+	case "rdma":
+		s.Rdma = r.rdma()
 	}
 }
 
@@ -49,6 +60,11 @@ func (r *reader) cpuV2(s *Stats) {
 
 func (r *reader) memoryV2(s *Stats) {
 	m := &s.Memory
+	if r.detail < Full {
+		m.Raw = r.table("memory.stat", "inactive_file")
+		m.Usage.Usage, m.Usage.Limit = r.number("memory.current"), r.number("memory.max")
+		return
+	}
 	events := r.table("memory.events")
 	m.Raw = r.table("memory.stat")
 	m.Cache = m.Raw["file"]

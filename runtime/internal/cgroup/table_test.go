@@ -236,6 +236,11 @@ func TestWriteTable(t *testing.T) {
 		}
 		text += " |\n"
 	}
+	if old, err := os.ReadFile(*tableFile); err == nil { // other sections have other makers
+		if _, rest, ok := strings.Cut(string(old), "\n## "); ok {
+			text += "\n## " + rest
+		}
+	}
 	if err := os.WriteFile(*tableFile, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
