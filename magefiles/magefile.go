@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 
 	"github.com/berth-oci/berth/magefiles/bench"
 	"github.com/berth-oci/berth/magefiles/gate"
@@ -73,6 +74,29 @@ func Bench(ctx context.Context, dist *string) error {
 	}
 	defer f.Close()
 	return bench.Write(io.MultiWriter(os.Stdout, f), results)
+}
+
+// BenchStats measures one sample of 500 idle containers, and writes it into docs/resources.md. It needs root.
+func BenchStats(ctx context.Context, dist *string) error {
+	const containers, file = 500, "docs/resources.md"
+	p := release.FromFlags(os.Stdout, dist, nil)
+	path, err := p.BuildRuntime(ctx)
+	if err != nil {
+		return err
+	}
+	results, err := bench.Stats(ctx, path, containers)
+	if err != nil {
+		return err
+	}
+	var section strings.Builder
+	if err := bench.WriteStats(io.MultiWriter(os.Stdout, &section), containers, results); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("cannot write down the measurement: %w", err)
+	}
+	return os.WriteFile(file, []byte(bench.ReplaceSection(string(text), bench.StatsHeading, section.String())), 0o644)
 }
 
 // Bump writes the changelog entry of a new version, commits it and tags the commit. VERSION is major, minor, patch or a

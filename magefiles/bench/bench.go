@@ -60,7 +60,7 @@ func Run(ctx context.Context, contenders []Contender) ([]Result, error) {
 		return nil, fmt.Errorf("cannot compare runtimes: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	if err := writeBundle(dir, contenders[0].Path); err != nil {
+	if err := writeBundle(dir, contenders[0].Path, "true"); err != nil {
 		return nil, fmt.Errorf("cannot compare runtimes: %w", err)
 	}
 	results := make([]Result, len(contenders))
@@ -85,8 +85,8 @@ func Run(ctx context.Context, contenders []Contender) ([]Result, error) {
 	return results, nil
 }
 
-// writeBundle lays out the bundle that the first runtime's spec verb describes, with /bin/true for a program.
-func writeBundle(dir, specifier string) error {
+// writeBundle lays out the bundle that the first runtime's spec verb describes, with one of busybox's programs in /bin.
+func writeBundle(dir, specifier, program string, args ...string) error {
 	bin := filepath.Join(dir, "rootfs", "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return err
@@ -95,7 +95,7 @@ func writeBundle(dir, specifier string) error {
 	if err != nil {
 		return fmt.Errorf("%w\nhint: apt install busybox-static", err)
 	}
-	if err := os.WriteFile(filepath.Join(bin, "true"), busybox, 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(bin, program), busybox, 0o755); err != nil {
 		return err
 	}
 	cmd := exec.Command(specifier, "spec")
@@ -103,10 +103,10 @@ func writeBundle(dir, specifier string) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("spec: %w\n%s", err, out)
 	}
-	return withoutTerminal(filepath.Join(dir, "config.json"))
+	return withoutTerminal(filepath.Join(dir, "config.json"), append([]string{"/bin/" + program}, args...))
 }
 
-func withoutTerminal(path string) error {
+func withoutTerminal(path string, args []string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func withoutTerminal(path string) error {
 	if !ok {
 		return errors.New("the example configuration has no process")
 	}
-	process["terminal"], process["args"] = false, []string{"/bin/true"}
+	process["terminal"], process["args"] = false, args
 	if text, err = json.Marshal(config); err != nil {
 		return err
 	}

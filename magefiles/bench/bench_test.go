@@ -32,7 +32,7 @@ func TestBundleRunsTrueWithoutTerminal(t *testing.T) {
 	if err := os.WriteFile(path, []byte(`{"ociVersion":"1.3.0","process":{"terminal":true,"args":["sh"],"cwd":"/"}}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := withoutTerminal(path); err != nil {
+	if err := withoutTerminal(path, []string{"/bin/true"}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(path)
@@ -45,7 +45,22 @@ func TestBundleRunsTrueWithoutTerminal(t *testing.T) {
 	if err := os.WriteFile(path, []byte(`{}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := withoutTerminal(path); err == nil {
+	if err := withoutTerminal(path, []string{"/bin/true"}); err == nil {
 		t.Error("a configuration without process was accepted")
+	}
+}
+
+func TestSectionIsReplacedInItsPlace(t *testing.T) {
+	var b strings.Builder
+	if err := WriteStats(&b, 500, []Sampling{{"table", 70 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond, 11264}}); err != nil {
+		t.Fatal(err)
+	}
+	const first, last = "# Resources\n\n| a |\n", "\n## Another\n\ntext\n"
+	once := ReplaceSection(first, StatsHeading, b.String())
+	if !strings.HasPrefix(once, first+"\n"+StatsHeading) || !strings.Contains(once, "| table | 70.0 ms | 100.0 ms | 300.0 ms | 11.0 MiB |") {
+		t.Errorf("a new section:\n%s", once)
+	}
+	if again := ReplaceSection(once+last, StatsHeading, b.String()); again != once+last {
+		t.Errorf("a section that is there:\n%s", again)
 	}
 }
