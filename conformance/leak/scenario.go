@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -34,6 +35,7 @@ var scenarios = []scenario{
 	{"create fails at its program", failsAtProgram},
 	{"descendants outlive the program", descendants},
 	{"id used again", again},
+	{"50 containers at once", many},
 }
 
 // life is a container of a scenario.
@@ -224,4 +226,22 @@ func again(l *life) error {
 		}
 	}
 	return nil
+}
+
+// many lets 50 containers live at once, as fast as the runtime can.
+func many(l *life) error {
+	const lives, together = 50, 16
+	errs, turn := make([]error, lives), make(chan struct{}, together)
+	var all sync.WaitGroup
+	for i := range lives {
+		turn <- struct{}{}
+		all.Go(func() {
+			defer func() { <-turn }()
+			one := &life{work: l.work, id: fmt.Sprintf("%s-%d", l.id, i)}
+			defer os.RemoveAll(filepath.Join(bundles, one.id))
+			errs[i] = errors.Join(one.bundle(), forcedRunning(one))
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
