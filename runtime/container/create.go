@@ -51,6 +51,7 @@ type creation struct {
 	store    *store.Store
 	entry    *store.Entry
 	state    store.State
+	program  *launch.Lowering
 	process  *launch.Process
 	listener int
 	group    int // directory of the cgroup to be born in, -1: none
@@ -63,11 +64,13 @@ func (r *Runtime) create(id string, o CreateOptions, atOnce bool, console func(m
 	if err := store.CheckID(id); err != nil {
 		return nil, err
 	}
+	kernel.Prefault()
 	d, err := r.decide(id, o, atOnce)
 	if err != nil {
 		return nil, err
 	}
 	c := &creation{Runtime: r, decision: d, id: id, options: o, atOnce: atOnce, listener: -1, group: -1, console: console}
+	c.program = launch.Lower(c.plan) // while the cgroup is made
 	if err := c.claim(); err != nil {
 		return nil, err
 	}
@@ -168,7 +171,7 @@ func (c *creation) undos() ([]store.Undo, error) {
 }
 
 func (c *creation) launch() (err error) {
-	o := launch.Options{Stdio: c.options.Stdio.fds(), CgroupFD: -1, StartFD: -1, InitFD: -1, Edit: c.edit}
+	o := launch.Options{Stdio: c.options.Stdio.fds(), CgroupFD: -1, StartFD: -1, InitFD: -1, Program: c.program, Edit: c.edit}
 	if dir := c.layout.Join().CloneInto; dir != "" {
 		if c.group, err = syscall.Open(dir, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0); err != nil {
 			return fmt.Errorf("cannot open cgroup %q: %w", dir, err)

@@ -57,6 +57,9 @@ func undoCgroup(u store.Undo) error {
 	if err != nil {
 		return err
 	}
+	if g.RemoveEmpty() { // as after most containers: nobody is left
+		return nil
+	}
 	if err := g.KillAll(syscall.SIGKILL); err != nil {
 		return err
 	}

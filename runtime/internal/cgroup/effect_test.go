@@ -314,6 +314,27 @@ func TestTakenGroupIsRefusedAndItsOwnerUnharmed(t *testing.T) {
 	}
 }
 
+func TestOnlyAnEmptyGroupIsRemovedWithoutALook(t *testing.T) {
+	_, g := made(t, &specs.LinuxResources{})
+	member := inside(t, g, "exec sleep 1000")
+	if g.RemoveEmpty() {
+		t.Error("a group with a member was removed")
+	}
+	if err := syscall.Kill(member.Process.Pid, 0); err != nil {
+		t.Errorf("the member is gone: %v", err)
+	}
+	if err := member.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = member.Wait()
+	if !g.RemoveEmpty() {
+		t.Errorf("an empty group was not removed: %v", g.Left())
+	}
+	if left := g.Left(); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
 func TestGroupsMadeInsideAreRemovedToo(t *testing.T) {
 	l, g := made(t, nil)
 	for _, d := range l.Dirs {

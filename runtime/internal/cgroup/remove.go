@@ -42,6 +42,23 @@ func (g *Group) Remove() error {
 	return nil
 }
 
+// RemoveEmpty removes the group's directories if nobody is in them and nothing below, and says whether all are gone. The
+// kernel refuses to remove any other, so nothing needs to be looked at first. A group that was there before, or that is
+// systemd's, takes [Group.Remove].
+func (g *Group) RemoveEmpty() bool {
+	if g.state.Unit != "" || slices.ContainsFunc(g.dirs, func(d Dir) bool { return wasFound(d.Path) }) {
+		return false
+	}
+	for _, d := range g.dirs {
+		if err := rmdir(d.Path); err != nil && !isGone(err) {
+			return false
+		}
+		removeParents(d)
+	}
+	g.dirs = nil
+	return true
+}
+
 func describeLeft(dir string, err error) string {
 	pids, _ := procsBelow(dir)
 	if len(pids) == 0 {

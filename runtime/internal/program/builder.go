@@ -38,15 +38,15 @@ func (r reg) address() arg { return imm(stub.RegisterAddress(int(r))) }
 const noFD = -100
 
 // label is a place in the program to go on at.
-type label int
+type label int32
 
 // call is an operation under construction.
 type call struct {
 	op        stub.Op
-	step      int
+	step      int32
+	next, tol label // 0: none
 	data      uint8 // bit N: Args[N] is an offset into the data
 	space     uint8 // bit N: Args[N] is an offset into the space behind it
-	next, tol label // 0: none
 }
 
 // builder collects operations and their data.
@@ -57,14 +57,20 @@ type builder struct {
 	pointers  []uint32 // offsets in data at which an offset into data stands, to become an address
 	strings   map[string]uint32
 	labels    []int // operation each label stands for
-	step      int
+	step      int32
 	used      uint64 // registers in use
 	registers [stub.Registers]uint64
 	err       error
 }
 
-func newBuilder() *builder {
-	return &builder{labels: []int{-1}, strings: map[string]uint32{}, calls: make([]call, 0, 256), data: make([]byte, 0, 8192)}
+// newBuilder has room for a program of so many steps at about four operations each: growing would touch all of it again.
+func newBuilder(steps int) *builder {
+	return &builder{
+		labels:  append(make([]int, 0, steps), -1),
+		strings: make(map[string]uint32, 2*steps),
+		calls:   make([]call, 0, 5*steps+64),
+		data:    make([]byte, 0, 1<<15),
+	}
 }
 
 // firstReserved: registers from here on have a meaning of their own.
@@ -236,14 +242,14 @@ func (b *builder) close(r reg) { b.call(stub.SysClose, r.arg()) }
 // Program is a plan made executable.
 type Program struct {
 	image []byte
-	steps []int // by operation: the index of the plan's step
+	calls []call
 }
 
 // Image is the ELF file.
 func (p *Program) Image() []byte { return p.image }
 
 // Len is the number of operations.
-func (p *Program) Len() int { return len(p.steps) }
+func (p *Program) Len() int { return len(p.calls) }
 
 // Fail makes operation i fail with an errno instead of doing what it does: fault injection for tests.
 func (p *Program) Fail(i int, errno syscall.Errno) {
@@ -251,20 +257,20 @@ func (p *Program) Fail(i int, errno syscall.Errno) {
 }
 
 // StepOf is the plan's step that operation i belongs to.
-func (p *Program) StepOf(i int) int { return p.steps[i] }
+func (p *Program) StepOf(i int) int { return int(p.calls[i].step) }
 
 // Step says which step of the plan an offset in a failure report belongs to, or -1.
 func (p *Program) Step(offset uint64) int {
-	if i := stub.OpIndex(offset); i >= 0 && i < len(p.steps) {
-		return p.steps[i]
+	if i := stub.OpIndex(offset); i >= 0 && i < len(p.calls) {
+		return p.StepOf(i)
 	}
 	return -1
 }
 
 // Offset is where a step's first operation lies, as a failure report names it.
 func (p *Program) Offset(step int) uint64 {
-	for i, s := range p.steps {
-		if s == step {
+	for i := range p.calls {
+		if p.StepOf(i) == step {
 			return uint64(stub.OpOffset(i))
 		}
 	}
@@ -283,8 +289,7 @@ func (b *builder) layout() (*Program, error) {
 		at := b.data[o:]
 		binary.LittleEndian.PutUint64(at, stub.Address(base+uint32(binary.LittleEndian.Uint64(at))))
 	}
-	ops := make([]stub.Op, len(b.calls))
-	p := &Program{steps: make([]int, len(b.calls))}
+	file := stub.NewFile(b.registers, len(b.calls), len(b.data), b.zeros)
 	for i := range b.calls {
 		c := &b.calls[i]
 		for a := range c.op.Args {
@@ -296,10 +301,9 @@ func (b *builder) layout() (*Program, error) {
 			}
 		}
 		c.op.Next, c.op.NextTol = b.target(c.next), b.target(c.tol)
-		ops[i], p.steps[i] = c.op, c.step
+		file = file.Op(&c.op)
 	}
-	p.image = stub.Image(ops, b.registers, b.data, b.zeros)
-	return p, nil
+	return &Program{file.Data(b.data), b.calls}, nil
 }
 
 func (b *builder) target(l label) uint32 {

@@ -31,10 +31,10 @@ type lowering struct {
 
 // Lower makes the program of a plan. Its errors mean a plan too large for the stub.
 func Lower(p *plan.Plan) (*Program, error) {
-	l := &lowering{builder: newBuilder(), plan: p, host: p.Host, pts: -1, known: map[string]bool{}}
+	l := &lowering{builder: newBuilder(len(p.Steps)), plan: p, host: p.Host, pts: -1, known: map[string]bool{}}
 	l.registers[stub.RegReport] = uint64(l.fd(plan.PassSync, 0))
 	for i, step := range p.Steps {
-		l.step = i
+		l.step = int32(i)
 		l.leaveDir(step)
 		if err := l.lower(step); err != nil {
 			return nil, fmt.Errorf("cannot %s: %w", step, err)

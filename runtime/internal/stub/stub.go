@@ -32,21 +32,36 @@ func HandlerAddress() uint64 {
 	return codeBase + codeOffset + uint64(bytes.Index(code(), handlerMark)+len(handlerMark))
 }
 
-// Image lays out the ELF file: the interpreter, then the data segment of registers, operations and data. Offsets in ops
-// count from the segment's base; the data begins at DataOffset(len(ops)), and zeros bytes of memory follow it.
+// Image is the ELF file of these operations, as [NewFile] lays it out.
 func Image(ops []Op, registers [Registers]uint64, data []byte, zeros uint64) []byte {
-	size := opsOffset + len(ops)*OpSize + len(data)
-	f := make([]byte, fileData, fileData+size)
+	f := NewFile(registers, len(ops), len(data), zeros)
+	for i := range ops {
+		f = f.Op(&ops[i])
+	}
+	return f.Data(data)
+}
+
+// File is an ELF file under construction: the interpreter, then the data segment of registers, operations and data.
+type File []byte
+
+// NewFile begins the file of so many operations and bytes of data, which are to follow in this order; so many zero bytes
+// of memory come behind them. Offsets in operations count from the segment's base; the data begins at [DataOffset].
+func NewFile(registers [Registers]uint64, ops, data int, zeros uint64) File {
+	size := opsOffset + ops*OpSize + data
+	f := make(File, fileData, fileData+size)
 	header(f, uint64(size), zeros)
 	copy(f[codeOffset:], code())
 	for _, r := range registers {
 		f = binary.LittleEndian.AppendUint64(f, r)
 	}
-	for i := range ops {
-		f = ops[i].append(f)
-	}
-	return append(f, data...)
+	return f
 }
+
+// Op appends an operation.
+func (f File) Op(o *Op) File { return o.append(f) }
+
+// Data appends the data, after which the file is complete.
+func (f File) Data(data []byte) []byte { return append(f, data...) }
 
 // DataOffset is where the data begins behind n operations, in bytes from the base.
 func DataOffset(n int) uint32 { return OpOffset(n) }
