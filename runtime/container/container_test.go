@@ -220,6 +220,17 @@ func TestMissingProgramIsNamed(t *testing.T) {
 	}
 }
 
+func TestExecReplacesVariables(t *testing.T) {
+	asRoot(t)
+	s := newScene(t)
+	dir, _ := s.bundle(func(c *specs.Spec) { c.Process.Env = []string{"PATH=/", "A=config", "AB=config"} }, "sleep")
+	id := s.started(dir)
+	out, status, err := s.exec(id, ExecOptions{Args: []string{"/probe", "cat", "/proc/self/environ"}, Env: []string{"A=exec", "B=exec"}})
+	if want := "PATH=/\x00AB=config\x00A=exec\x00B=exec\x00HOME=/\x00"; err != nil || status != 0 || out != want {
+		t.Errorf("exit %d, %v: %q, want %q", status, err, out, want)
+	}
+}
+
 func TestExecJoinsTheContainer(t *testing.T) {
 	asRoot(t)
 	r, id := runtimeFor(t), unique(t)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -117,7 +118,7 @@ func (x *execution) wanted() (*specs.Process, error) {
 		p = *x.raw.Process
 	}
 	p.Args, p.Terminal, p.ConsoleSize = o.Args, o.TTY, nil
-	p.Env = append(append([]string(nil), p.Env...), o.Env...)
+	p.Env = overridden(p.Env, o.Env)
 	p.NoNewPrivileges = p.NoNewPrivileges || o.NoNewPrivs
 	for flag, field := range map[*string]*string{&o.Cwd: &p.Cwd, &o.Apparmor: &p.ApparmorProfile, &o.ProcessLabel: &p.SelinuxLabel} {
 		if *flag != "" {
@@ -130,6 +131,15 @@ func (x *execution) wanted() (*specs.Process, error) {
 	p.User.AdditionalGids = append(append([]uint32(nil), p.User.AdditionalGids...), o.AdditionalGids...)
 	addCapabilities(&p, o.Caps)
 	return &p, setUser(&p.User, o.User)
+}
+
+// overridden is an environment in which more replaces what has the same name: getenv(3) finds the first of two.
+func overridden(env, more []string) []string {
+	name := func(variable string) string { n, _, _ := strings.Cut(variable, "="); return n }
+	env = slices.DeleteFunc(slices.Clone(env), func(old string) bool {
+		return slices.ContainsFunc(more, func(e string) bool { return name(e) == name(old) })
+	})
+	return append(env, more...)
 }
 
 // addCapabilities gives more than the container's process has. The inheritable set stays as it is: a program with file
