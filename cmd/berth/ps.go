@@ -91,6 +91,10 @@ func filterTable(w io.Writer, table []byte, pids []int) error {
 	if column < 0 {
 		return errors.New("cannot pick the container's processes: the output of ps has no column PID")
 	}
+	wanted := make(map[int]bool, len(pids)) // there may be as many of them as lines
+	for _, pid := range pids {
+		wanted[pid] = true
+	}
 	var b strings.Builder
 	b.WriteString(printable(string(heading)) + "\n")
 	for line := range bytes.Lines(lines) {
@@ -99,7 +103,7 @@ func filterTable(w io.Writer, table []byte, pids []int) error {
 			continue
 		}
 		pid, err := strconv.Atoi(string(fields[column]))
-		if err == nil && slices.Contains(pids, pid) {
+		if err == nil && wanted[pid] {
 			b.WriteString(printable(strings.TrimSuffix(string(line), "\n")) + "\n")
 		}
 	}
@@ -136,10 +140,17 @@ func statusFields(status string) func(name string) string {
 	}
 }
 
+// mostOfCommand is how many bytes of a command line are shown. Its length is the process's own choice (prctl(2), PR_SET_MM_ARG_END).
+const mostOfCommand = 4096
+
 // commandLine is the command with its arguments, or its name in brackets where it shows none.
 func commandLine(dir, name string) string {
-	data, err := os.ReadFile(dir + "/cmdline")
-	if err != nil || len(data) == 0 {
+	var data []byte
+	if f, err := os.Open(dir + "/cmdline"); err == nil {
+		data, _ = io.ReadAll(io.LimitReader(f, mostOfCommand))
+		f.Close()
+	}
+	if len(data) == 0 {
 		return "[" + name + "]"
 	}
 	return strings.ReplaceAll(strings.TrimRight(string(data), "\x00"), "\x00", " ")
