@@ -175,7 +175,7 @@ func TestAttack26StartSocket(t *testing.T) {
 
 func attackerState(args []string) int {
 	if args[0] != "connect" {
-		return 2
+		return attackerNested(args)
 	}
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err == nil {

@@ -284,10 +284,13 @@ func (r *Runtime) confined(s store.State, pidfd int) (*joinedHooks, error) {
 		return nil, err
 	}
 	answer := func(p *launch.Process, m program.Message) error {
-		if m.Barrier != plan.BarrierListen {
-			return fmt.Errorf("the hook's process waits for %q, which is unknown", m.Barrier)
+		switch m.Barrier {
+		case plan.BarrierLimits:
+			return raiseLimits(p.Pid, process.Rlimits)
+		case plan.BarrierListen:
+			return handOver(m, s, p.Pid, p.Pidfd, specs.StateCreated)
 		}
-		return handOver(m, s, p.Pid, p.Pidfd, specs.StateCreated)
+		return fmt.Errorf("the hook's process waits for %q, which is unknown", m.Barrier)
 	}
 	planned := func(h *spec.Hook) *plan.Plan { return plan.Confine(h, process, in) }
 	return &joinedHooks{planned, x.cloneInto(), answer, pidfd}, nil

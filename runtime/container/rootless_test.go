@@ -16,11 +16,7 @@ import (
 
 // TestRootless runs a container as an ordinary user. As root it becomes one in a child, in a folder of that user's.
 func TestRootless(t *testing.T) {
-	for _, limit := range []string{"/proc/sys/kernel/unprivileged_userns_clone", "/proc/sys/user/max_user_namespaces"} {
-		if b, err := os.ReadFile(limit); err == nil && strings.TrimSpace(string(b)) == "0" {
-			t.Skipf("%s is 0: ordinary users may make no user namespaces here", limit)
-		}
-	}
+	userNamespaces(t)
 	if os.Geteuid() == 0 {
 		asNobody(t)
 		return

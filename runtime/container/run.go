@@ -84,7 +84,7 @@ func (t *terminal) attend(p *launch.Process) (int, error) {
 	defer t.close()
 	signals := make(chan os.Signal, 32)
 	signal.Notify(signals, forwarded...)
-	defer signal.Stop(signals)
+	defer func() { signal.Stop(signals); close(signals) }()
 	go func() {
 		for s := range signals {
 			t.forward(p.Pidfd, s.(syscall.Signal))

@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -223,6 +224,9 @@ func annotated(annotations map[string]string) ([]dbus.Property, error) {
 			return nil, fmt.Errorf("cannot apply annotations[%q]: %w", key, err)
 		}
 		if n, ok := value.(uint64); ok && seconds {
+			if n > math.MaxUint64/1000000 {
+				return nil, fmt.Errorf("cannot apply annotations[%q]: %d seconds are more than systemd can count; use %d or less", key, n, uint64(math.MaxUint64/1000000))
+			}
 			value = n * 1000000
 		}
 		props = append(props, dbus.Property{Name: name, Value: value})
