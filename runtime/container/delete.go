@@ -14,7 +14,7 @@ import (
 func (r *Runtime) Delete(id string, force bool) error {
 	e, done, err := r.open(id)
 	if errors.Is(err, store.ErrNotExist) && force {
-		return nil
+		return r.sweep()
 	}
 	if err != nil {
 		return err
@@ -37,6 +37,20 @@ func (r *Runtime) Delete(id string, force bool) error {
 		return err
 	}
 	return r.remove(e, s)
+}
+
+// sweep finishes deletes that were interrupted after they had freed their ids.
+func (r *Runtime) sweep() error {
+	st, err := store.Open(r.Root)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	leftovers, err := st.Leftovers()
+	for _, path := range leftovers {
+		err = errors.Join(err, st.Sweep(path))
+	}
+	return err
 }
 
 // endAll ends the first process of a container, and with it, mostly, the others.

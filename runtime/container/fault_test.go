@@ -71,7 +71,7 @@ func TestEveryOperationMayFail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := traces(t)
+	before := traces(t, "berth-fault")
 	reached := 0
 	for i := range count {
 		if testing.Short() && i%61 != 0 { // every operation is for a machine that is not emulated
@@ -87,7 +87,7 @@ func TestEveryOperationMayFail(t *testing.T) {
 			reached++
 			checkFault(t, i, d.plan.Steps[step], err)
 		}
-		if after := traces(t); !slices.Equal(before, after) {
+		if after := traces(t, "berth-fault"); !slices.Equal(before, after) {
 			t.Fatalf("operation %d (%v) left something:\nbefore %q\nafter  %q", i, err, before, after)
 		}
 	}
@@ -152,9 +152,9 @@ func reap() {
 	}
 }
 
-// traces are what a container could leave on the machine: children, descriptors, mounts, cgroups, network namespaces'
-// devices and state.
-func traces(t *testing.T) []string {
+// traces are what a container whose id begins with the mark could leave on the machine: children, descriptors, mounts, the
+// network namespaces that they pin, and cgroups.
+func traces(t *testing.T, mark string) []string {
 	t.Helper()
 	var all []string
 	for _, name := range []string{"/proc/self/mounts"} {
@@ -163,12 +163,12 @@ func traces(t *testing.T) []string {
 			t.Fatal(err)
 		}
 		for _, line := range strings.Split(string(b), "\n") {
-			if strings.Contains(line, t.Name()) || strings.Contains(line, "berth-fault") {
+			if strings.Contains(line, t.Name()) || strings.Contains(line, mark) {
 				all = append(all, line)
 			}
 		}
 	}
-	for _, pattern := range []string{"/sys/fs/cgroup/*/berth-fault*", "/sys/fs/cgroup/berth-fault*", "/sys/fs/cgroup/*/*/*/berth-fault*", "/proc/self/task/*/children"} {
+	for _, pattern := range []string{"/sys/fs/cgroup/*/" + mark + "*", "/sys/fs/cgroup/" + mark + "*", "/sys/fs/cgroup/*/*/*/" + mark + "*", "/proc/self/task/*/children"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

@@ -3,6 +3,8 @@ package container
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/berth-oci/berth/runtime/internal/cgroup"
 	"github.com/berth-oci/berth/runtime/internal/store"
@@ -108,7 +110,9 @@ func abandoned(e *store.Entry) (s store.State, why string, err error) {
 	if err != nil {
 		return s, "", err
 	}
-	pids, err := g.Procs()
+	pids, err := g.WaitEmpty(time.Second) // those that are just dying
+	// Of the first process a thread may be left that a delete froze and killed, and then was killed itself.
+	pids = slices.DeleteFunc(pids, func(pid int) bool { return pid == s.Init.Pid })
 	if err == nil && len(pids) > 0 {
 		err = fmt.Errorf("its first process has ended, but %d more run in its cgroup; berth delete %s ends them", len(pids), e.ID())
 	}

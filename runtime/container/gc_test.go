@@ -171,6 +171,20 @@ func TestGCFinishesInterruptedCreatesAndDeletes(t *testing.T) {
 	}
 }
 
+// TestForcedDeleteFinishesAnEarlierOne: one that was killed when the id was free already had folders left to remove.
+func TestForcedDeleteFinishesAnEarlierOne(t *testing.T) {
+	r := runtimeFor(t)
+	if err := os.MkdirAll(filepath.Join(r.Root, "~1", "deep"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Delete(unique(t), true); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(r.Root); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
 // TestGCLeavesWhatARebootGaveToOthers makes a cgroup of the name that an earlier boot's container had: it is somebody else's.
 func TestGCLeavesWhatARebootGaveToOthers(t *testing.T) {
 	asRoot(t)
@@ -302,4 +316,3 @@ func TestCreateClaimsAgainWhatWasTakenForGarbage(t *testing.T) {
 	close(stop)
 	<-stopped
 }
-

@@ -37,7 +37,8 @@ type joinedHooks struct {
 }
 
 // run starts the hook, waits for it and kills its whole process group at the time-out (config.md, "POSIX-platform Hooks").
-// Its input and output are files in memory, so a hook that leaves a child behind cannot hold the runtime up.
+// Its input and output are files in memory, so a hook that leaves a child behind cannot hold the runtime up. A hook in the
+// runtime's namespaces does not outlive a runtime that is killed.
 func (h hookRun) run() error {
 	state, err := json.Marshal(h.state)
 	if err != nil {
@@ -72,7 +73,7 @@ func (h hookRun) execute(in, out int) error {
 			return fmt.Errorf("cannot close the caller's descriptors for it: %w", err)
 		}
 		p, err := syscall.ForkExec(h.hook.Path, h.args(), &syscall.ProcAttr{Dir: h.dir, Env: h.hook.Env, Files: stdio[:],
-			Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd}})
+			Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd, Pdeathsig: syscall.SIGKILL}})
 		if err != nil {
 			return err
 		}

@@ -19,7 +19,10 @@ import (
 
 // TestMain makes the test binary the program of the containers too: it is static, so it runs in an empty root filesystem.
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == "probe" {
+	switch filepath.Base(os.Args[0]) {
+	case victimName, bystanderName:
+		os.Exit(victim(os.Args[1]))
+	case "probe":
 		syscall.Exit(probe(os.Args[1:])) // past what an instrumented binary would print at its end
 	}
 	os.Exit(m.Run())
@@ -53,6 +56,8 @@ func probe(args []string) int {
 			fmt.Println(err)
 			return 1
 		}
+	case "kill-victim":
+		return killVictim()
 	case "facts":
 		json.NewEncoder(os.Stdout).Encode(facts())
 	default:

@@ -256,6 +256,13 @@ func (p *Program) Fail(i int, errno syscall.Errno) {
 	stub.Replace(p.image, i, stub.Op{Number: stub.Move, Args: [6]uint64{uint64(-int64(errno))}, Save: stub.RegVoid})
 }
 
+// Stall makes operation i fill the pipe of one page that is open as fd, and so wait until somebody reads it, instead of doing
+// what it does: how a test knows that a process is there, and keeps it there.
+func (p *Program) Stall(i, fd int) {
+	const twoPages = 8192 // of whatever lies there; a program is longer
+	stub.Replace(p.image, i, stub.Op{Number: stub.SysWrite, Args: [6]uint64{uint64(fd), stub.Address(0), twoPages}, Save: stub.RegVoid})
+}
+
 // StepOf is the plan's step that operation i belongs to.
 func (p *Program) StepOf(i int) int { return int(p.calls[i].step) }
 
