@@ -121,6 +121,13 @@ func MoveAbove(fd, n int) (int, error) {
 	return moved, nil
 }
 
+// Inherited says whether a descriptor came from whoever executed this program: it is open, and not one of the program's own, which
+// all close on exec. Only such a one may be given away by its number.
+func Inherited(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil && flags&unix.FD_CLOEXEC == 0
+}
+
 // KeepFromChildren marks every descriptor above the standard streams to be closed by execve. What the caller of this program left
 // open is none of its children's business (CVE-2024-21626).
 func KeepFromChildren() error {

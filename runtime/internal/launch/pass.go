@@ -24,8 +24,11 @@ func (f *files) close() {
 // openPasses opens what the plan hands over. What it has opened is to be closed even after an error.
 func openPasses(p *plan.Plan, sync int, o Options) (*files, error) {
 	f := &files{list: append([]uintptr(nil), o.Stdio[:]...)}
-	for i := range p.Preserve {
-		f.list = append(f.list, uintptr(3+i))
+	for fd := 3; fd < p.First(); fd++ {
+		if !kernel.Inherited(fd) {
+			return f, fmt.Errorf("cannot pass descriptor %d to the process: nobody has opened it\nhint: --preserve-fds and LISTEN_FDS count descriptors from 3 on", fd)
+		}
+		f.list = append(f.list, uintptr(fd))
 	}
 	for _, d := range p.Pass {
 		fd, err := f.open(p, d, sync, o)
