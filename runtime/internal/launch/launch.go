@@ -96,7 +96,7 @@ func Start(p *plan.Plan, o Options) (*Process, error) {
 	files, err := openPasses(p, theirs, o)
 	defer files.close()
 	if err == nil {
-		image, err = kernel.MoveAbove(image, len(files.list))
+		image, err = outOfTheWay(image, files.list)
 	}
 	if err == nil {
 		var process *Process
@@ -106,6 +106,20 @@ func Start(p *plan.Plan, o Options) (*Process, error) {
 	}
 	syscall.Close(ours)
 	return nil, err
+}
+
+// outOfTheWay gives the image a number that survives the fork. In the child the files take the numbers from 0 on, and to get there
+// some of them, and the pipe that reports a failing exec, move to the numbers behind the highest (syscall.forkAndExecInChild).
+func outOfTheWay(image int, files []uintptr) (int, error) {
+	highest := uintptr(len(files))
+	for _, fd := range files {
+		highest = max(highest, fd)
+	}
+	if image >= len(files) && image < int(highest) {
+		return image, nil
+	}
+	const pipeAndNext = 3
+	return kernel.MoveAbove(image, int(highest)+len(files)+pipeAndNext)
 }
 
 func fork(p *plan.Plan, prog *program.Program, image, sync int, files []uintptr, o Options) (*Process, error) {
