@@ -130,6 +130,9 @@ func (c *creation) make() error {
 	if err := c.layout.Apply(); err != nil {
 		return err
 	}
+	if err := c.makeNotify(); err != nil {
+		return err
+	}
 	if err := c.launch(); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type decision struct {
 	spec   spec.Spec
 	layout cgroup.Layout
 	plan   *plan.Plan
+	notify bool // the container has a folder for a notify socket
 }
 
 // decide reads the bundle and the machine and changes neither.
@@ -47,6 +48,7 @@ func (r *Runtime) decide(id string, o CreateOptions, atOnce bool) (d decision, e
 	if err != nil {
 		return d, err
 	}
+	d.addNotify(r, id, &in)
 	unknown, err := addFilter(&in, d.spec.Linux.Seccomp, d.host)
 	if err != nil {
 		return d, fmt.Errorf("%s: %w", config, err)

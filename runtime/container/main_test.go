@@ -56,6 +56,8 @@ func probe(args []string) int {
 			fmt.Println(err)
 			return 1
 		}
+	case "notify":
+		return notifyProgram(args[1:])
 	case "kill-victim":
 		return killVictim()
 	case "facts":

@@ -32,33 +32,53 @@ func (r *Runtime) Run(id string, o RunOptions) (int, error) {
 		return 0, err
 	}
 	defer c.close()
-	if err := c.begin(); err != nil {
+	n, err := c.begin()
+	if err != nil {
 		t.close()
 		return 0, err
 	}
+	defer n.close()
 	c.entry.Unlock()
 	if o.Detach {
+		r.introduce(n, c.state)
 		return 0, nil
 	}
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		if err := n.pass(c.process.Pidfd, os.Getpid()); err != nil {
+			r.warn(err.Error())
+		}
+	}()
 	status, err := t.attend(c.process)
+	<-told
 	if err != nil || o.Keep {
 		return status, err
 	}
 	return status, c.finish()
 }
 
-// begin lets the program run, with the hooks before and after it.
-func (c *creation) begin() error {
+// begin lets the program run, with the hooks before and after it. The caller closes the notifier.
+func (c *creation) begin() (*notifier, error) {
 	if !c.spec.HasProcess {
-		return c.fail(errNoProcess)
+		return nil, c.fail(errNoProcess)
 	}
 	if err := c.startContainerHooks(c.entry, c.state); err != nil {
-		return err
+		return nil, err
+	}
+	n, err := listenNotify(c.entry, c.state)
+	if err != nil {
+		return nil, c.fail(err)
 	}
 	if err := c.process.Finish(c.answer); err != nil {
-		return c.fail(err)
+		n.close()
+		return nil, c.fail(err)
 	}
-	return c.poststart(c.entry, c.state)
+	if err := c.poststart(c.entry, c.state); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
 }
 
 var errNoProcess = errors.New("cannot start the container: its config.json has no process")

@@ -30,24 +30,43 @@ func (r *Runtime) Start(id string) error {
 	case status != Created:
 		return fmt.Errorf("cannot start container %q: it is %s already", id, status)
 	}
-	return r.start(e, s)
+	n, err := r.start(e, s)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	e.Unlock() // the program may take its time to be ready
+	r.introduce(n, s)
+	return nil
 }
 
-func (r *Runtime) start(e *store.Entry, s store.State) error {
+// start returns once the program runs. The caller closes the notifier.
+func (r *Runtime) start(e *store.Entry, s store.State) (*notifier, error) {
 	if s.Extra[noProcess] != nil {
-		return errNoProcess
+		return nil, errNoProcess
 	}
 	conn, err := kernel.Connect(e.SocketPath(startSocket))
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
-		return ErrStopped
+		return nil, ErrStopped
 	}
 	if err != nil {
-		return fmt.Errorf("cannot reach the container's process: %w", err)
+		return nil, fmt.Errorf("cannot reach the container's process: %w", err)
 	}
 	defer syscall.Close(conn)
 	if err := r.startContainerHooks(e, s); err != nil {
-		return err
+		return nil, err
 	}
+	n, err := listenNotify(e, s)
+	if err == nil {
+		if err = r.goOn(e, s, conn); err != nil {
+			n.close()
+		}
+	}
+	return n, err
+}
+
+// goOn gives the waiting process its word, and the program its poststart hooks.
+func (r *Runtime) goOn(e *store.Entry, s store.State, conn int) error {
 	s.Started = true
 	if err := e.Save(s); err != nil {
 		return err

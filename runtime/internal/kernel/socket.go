@@ -95,3 +95,70 @@ func ReceiveFD(listener int) (int, error) {
 	}
 	return fds[0], nil
 }
+
+// ReceiveDatagrams binds a datagram socket to a path.
+func ReceiveDatagrams(path string) (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// AwaitDatagram returns the next datagram of a socket, of which it reads 4096 bytes at most and no descriptors, or ESRCH once the
+// process of the pidfd has ended and none is left.
+func AwaitDatagram(fd, pidfd int) (string, error) {
+	buf := make([]byte, 4096)
+	for {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(pidfd), Events: unix.POLLIN}}
+		if _, err := unix.Poll(p, -1); err != nil && err != unix.EINTR {
+			return "", err
+		}
+		n, err := unix.Read(fd, buf)
+		switch {
+		case err == nil:
+			return string(buf[:n]), nil
+		case err != unix.EAGAIN && err != unix.EINTR:
+			return "", err
+		case err == unix.EAGAIN && p[1].Revents != 0:
+			return "", unix.ESRCH
+		}
+	}
+}
+
+// SendDatagram sends one message, with descriptors if there are any, to a datagram socket: a path or, after "@", an abstract name.
+// One whose queue stays full for five seconds is EAGAIN.
+func SendDatagram(path, message string, fds ...int) error {
+	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(s)
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	if err := unix.SetsockoptTimeval(s, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: 5}); err != nil {
+		return err
+	}
+	for {
+		err := unix.Sendmsg(s, []byte(message), rights, &unix.SockaddrUnix{Name: path}, unix.MSG_NOSIGNAL)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// Pipe is a pipe that closes on exec.
+func Pipe() (r, w int, err error) {
+	var p [2]int
+	err = unix.Pipe2(p[:], unix.O_CLOEXEC)
+	return p[0], p[1], err
+}
+
+// AwaitClosed waits until nobody has the other end of a pipe open any more, or for a number of milliseconds.
+func AwaitClosed(fd, milliseconds int) (bool, error) { return poll(fd, milliseconds) }
