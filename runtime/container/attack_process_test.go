@@ -185,9 +185,10 @@ func (s *scene) execution(id string, o ExecOptions) *execution {
 	s.Helper()
 	e, state, done, err := s.runtime.load(id)
 	s.must(err)
-	_ = e
+	raw, err := configOf(e)
+	s.must(err)
 	done()
-	x := &execution{Runtime: s.runtime, host: s.runtime.machine(), options: o, state: state}
+	x := &execution{Runtime: s.runtime, host: s.runtime.machine(), options: o, state: state, raw: raw}
 	s.must(x.decide())
 	return x
 }

@@ -123,6 +123,9 @@ func (c *creation) make() error {
 	if err := c.entry.Record(undos...); err != nil {
 		return err
 	}
+	if err := c.entry.KeepConfig(c.spec.Config); err != nil {
+		return err
+	}
 	defer c.layout.Release() // the first process is in the group by then, or there is none
 	if err := c.layout.Make(); err != nil {
 		return err

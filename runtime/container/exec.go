@@ -73,10 +73,27 @@ func (r *Runtime) Exec(id string, o ExecOptions) (int, error) {
 	if x.state, err = entry.Load(); err != nil {
 		return 0, err
 	}
+	if x.raw, err = configOf(entry); err != nil {
+		return 0, err
+	}
 	if err := x.decide(); err != nil {
 		return 0, err
 	}
 	return x.run()
+}
+
+// configOf is the config that the container was created from: the bundle's may have changed, and a further process must not escape the
+// filter of the first by that.
+func configOf(e *store.Entry) (*specs.Spec, error) {
+	text, err := e.Config()
+	if err != nil {
+		return nil, err
+	}
+	raw, _, err := spec.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("cannot understand the config that container %q was created from: %w", e.ID(), err)
+	}
+	return raw, nil
 }
 
 // decide makes the process from the container's own config and the flags.
@@ -88,10 +105,6 @@ func (x *execution) decide() error {
 		return fmt.Errorf("cannot exec in a %s container: %w", status, ErrNotRunning)
 	case status == Paused && !x.options.IgnorePaused:
 		return errors.New("cannot exec in a paused container (use --ignore-paused to override)")
-	}
-	var err error
-	if x.raw, err = spec.Load(x.state.Bundle); err != nil {
-		return err
 	}
 	process, err := x.wanted()
 	if err != nil {

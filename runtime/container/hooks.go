@@ -72,7 +72,7 @@ func (h hookRun) execute(in, out int) error {
 		if err := kernel.KeepFromChildren(); err != nil {
 			return fmt.Errorf("cannot close the caller's descriptors for it: %w", err)
 		}
-		p, err := syscall.ForkExec(h.hook.Path, h.args(), &syscall.ProcAttr{Dir: h.dir, Env: h.hook.Env, Files: stdio[:],
+		p, err := syscall.ForkExec(h.hook.Path, h.args(), &syscall.ProcAttr{Dir: h.workingDir(), Env: h.hook.Env, Files: stdio[:],
 			Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd, Pdeathsig: syscall.SIGKILL}})
 		if err != nil {
 			return err
@@ -96,6 +96,14 @@ func (h hookRun) execute(in, out int) error {
 		pid, pidfd = p.Pid, p.Pidfd
 	}
 	return h.await(pid, pidfd)
+}
+
+// workingDir is the bundle or, where that has gone since create, the root: the hooks after start and after delete are due all the same.
+func (h hookRun) workingDir() string {
+	if st, err := os.Stat(h.dir); err != nil || !st.IsDir() {
+		return "/"
+	}
+	return h.dir
 }
 
 func (j *joinedHooks) start(h *spec.Hook, stdio [3]uintptr) (*launch.Process, error) {
@@ -253,7 +261,7 @@ func (r *Runtime) startContainerHooks(e *store.Entry, s store.State) error {
 		return err
 	}
 	state.Status, state.Pid = Created, innerPid(state.Pid)
-	join, err := r.confined(s, pidfd)
+	join, err := r.confined(e, s, pidfd)
 	if err != nil {
 		return err
 	}
@@ -264,10 +272,10 @@ func (r *Runtime) startContainerHooks(e *store.Entry, s store.State) error {
 }
 
 // confined runs hooks within the bounds of the container's process, since the image says what they are.
-func (r *Runtime) confined(s store.State, pidfd int) (*joinedHooks, error) {
+func (r *Runtime) confined(e *store.Entry, s store.State, pidfd int) (*joinedHooks, error) {
 	x := &execution{Runtime: r, host: r.machine(), state: s}
 	var err error
-	if x.raw, err = spec.Load(s.Bundle); err != nil {
+	if x.raw, err = configOf(e); err != nil {
 		return nil, err
 	}
 	if x.group, err = cgroup.Open(s.Cgroup); err != nil {

@@ -13,16 +13,22 @@ import (
 // Load reads BUNDLE/config.json (bundle.md). The error names the file and the JSON path inside it. What the values mean is
 // not looked at: that is Validate's part.
 func Load(bundle string) (*specs.Spec, error) {
+	s, _, err := load(bundle)
+	return s, err
+}
+
+// load is Load that gives the text too.
+func load(bundle string) (*specs.Spec, string, error) {
 	file := filepath.Join(bundle, "config.json")
 	text, err := readBounded(file)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", file, err)
+		return nil, "", fmt.Errorf("cannot read %s: %w", file, err)
 	}
 	s, _, err := Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("cannot use %s: %w", file, err)
+		return nil, "", fmt.Errorf("cannot use %s: %w", file, err)
 	}
-	return s, nil
+	return s, text, nil
 }
 
 // Parse reads the text of a config.json. unknown are the JSON paths of the first sixteen members that are none of

@@ -20,6 +20,7 @@ import (
 type Spec struct {
 	Version     string            // ociVersion as written
 	Bundle      string            // absolute path of the folder that holds config.json
+	Config      string            `json:"-"` // the text of config.json, where Open has read it
 	Root        Root              // the root filesystem
 	Hostname    string            // empty: leave the UTS namespace's name
 	Domainname  string            // empty: leave the UTS namespace's name

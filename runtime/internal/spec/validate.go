@@ -52,7 +52,7 @@ func Open(bundle string, h host.Host) (Spec, []Finding, error) {
 	if err != nil {
 		return Spec{}, nil, fmt.Errorf("cannot find the bundle: %w", err)
 	}
-	raw, err := Load(bundle)
+	raw, text, err := load(bundle)
 	if err != nil {
 		return Spec{}, nil, err
 	}
@@ -64,6 +64,7 @@ func Open(bundle string, h host.Host) (Spec, []Finding, error) {
 	if err != nil {
 		return Spec{}, found, fmt.Errorf("cannot use %s: %w", filepath.Join(bundle, "config.json"), err)
 	}
+	s.Config = text
 	return s, found, nil
 }
 

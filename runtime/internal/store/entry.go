@@ -14,12 +14,14 @@ const (
 	stateTemp   = "state.new"
 	journalFile = "journal"
 	lockFile    = "lock"
+	configFile  = "config"
 )
 
 // Limits on what is read back. A state is about the size of the annotations and hooks of a config.json.
 const (
 	maxState   = 16 << 20
 	maxJournal = 64 << 20
+	maxConfig  = 16 << 20 // what create accepts
 )
 
 // Entry is one container's folder. It stays bound to that folder, even where the id is deleted and claimed again.

@@ -80,6 +80,34 @@ func (e *Entry) replace(name, temp string, data []byte) error {
 	return err
 }
 
+// KeepConfig stores the text of the config that create was given. It comes before the first Save, so whoever finds a state finds the config
+// too. The caller holds the lock.
+func (e *Entry) KeepConfig(text string) error {
+	if e.lock == none {
+		return fmt.Errorf("cannot keep the config of %q: the entry is not locked", e.id)
+	}
+	fd, err := openFile(int(e.dir.Fd()), configFile, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_TRUNC)
+	if err == nil {
+		err = writeAll(fd, []byte(text))
+		if cerr := syscall.Close(fd); err == nil {
+			err = cerr
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write %q: %w", filepath.Join(e.Dir(), configFile), explainOpen(err))
+	}
+	return nil
+}
+
+// Config reads what KeepConfig stored.
+func (e *Entry) Config() (string, error) {
+	data, err := e.readFile(configFile, maxConfig)
+	if err != nil {
+		return "", fmt.Errorf("cannot read %q: %w", filepath.Join(e.Dir(), configFile), explainOpen(err))
+	}
+	return string(data), nil
+}
+
 // Load reads the state. [ErrIncomplete] says that there is none yet: create is at work, or was killed. Times come back in UTC.
 func (e *Entry) Load() (State, error) {
 	path := filepath.Join(e.Dir(), stateFile)

@@ -10,7 +10,8 @@
 //	  ID/            made by mkdir, which is what claims the id
 //	    lock         flock(2), held while a verb changes the container
 //	    journal      one undo record a line, written before the thing it undoes is made
-//	    state   replaced by rename; absent until create has something to say
+//	    config       what create read from the bundle, which may change afterwards; written once, before the state
+//	    state        replaced by rename; absent until create has something to say
 //	  ~INODE/        a folder on its way out
 //
 // Nothing is synced to disk. State is of use only until the machine stops, since the processes end then, and every
