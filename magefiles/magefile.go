@@ -64,7 +64,11 @@ func Bench(ctx context.Context, dist *string) error {
 	if err != nil {
 		return err
 	}
-	results, err := bench.Run(ctx, append([]bench.Contender{{Name: p.Config.Runtime, Path: path}}, bench.Peers()...))
+	seccomp, err := os.ReadFile("runtime/internal/seccomp/dockerprofile/docker-" + runtime.GOARCH + ".json")
+	if err != nil {
+		return err
+	}
+	results, err := bench.Compare(ctx, bench.Contenders(p.Config.Runtime, path), seccomp)
 	if err != nil {
 		return err
 	}
@@ -73,7 +77,7 @@ func Bench(ctx context.Context, dist *string) error {
 		return fmt.Errorf("cannot write down the comparison: %w", err)
 	}
 	defer f.Close()
-	return bench.Write(io.MultiWriter(os.Stdout, f), results)
+	return results.Write(io.MultiWriter(os.Stdout, f))
 }
 
 // BenchStats measures one sample of 500 idle containers, and writes it into docs/resources.md. It needs root.

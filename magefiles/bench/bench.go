@@ -1,4 +1,4 @@
-// Package bench compares how long container runtimes take for the same bundle, in one run.
+// Package bench compares how long container runtimes take for the same bundles, in one run.
 //
 // Nobody is trusted to be fast: the runtimes take turns, so that whatever else the machine does hits each alike, and there are
 // at least 10 ms between two runs, since back-to-back runs hide what moving a process into a cgroup costs.
@@ -6,135 +6,36 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
 const (
-	rounds = 100
-	warmUp = 5
+	warmUp = 3
 	pause  = 10 * time.Millisecond
 )
 
 // Contender is one runtime, by the name it is shown under.
-type Contender struct{ Name, Path string }
+type Contender struct {
+	Name, Path string
+	Version    string // the first line of what it prints for --version
+}
 
-// Peers are the other runtimes that this machine has.
-func Peers() []Contender {
-	var found []Contender
-	for _, name := range []string{"crun", "runc"} {
-		if path, err := exec.LookPath(name); err == nil {
-			found = append(found, Contender{name, path})
+// Contenders are the runtime and the peers that this machine has.
+func Contenders(name, path string) []Contender {
+	found := []Contender{{name, path, version(path)}}
+	for _, peer := range []string{"crun", "runc"} {
+		if path, err := exec.LookPath(peer); err == nil {
+			found = append(found, Contender{peer, path, version(path)})
 		}
 	}
 	return found
-}
-
-// Result is what one runtime took.
-type Result struct {
-	Contender
-	Version string
-	Times   []time.Duration // sorted
-}
-
-// Median of the times.
-func (r Result) Median() time.Duration { return r.Times[len(r.Times)/2] }
-
-// Run has every contender run /bin/true in a fresh container, in turns. It needs root and a static busybox.
-func Run(ctx context.Context, contenders []Contender) ([]Result, error) {
-	if os.Geteuid() != 0 {
-		return nil, errors.New("cannot compare runtimes: it needs root")
-	}
-	dir, err := os.MkdirTemp("", "bench-")
-	if err != nil {
-		return nil, fmt.Errorf("cannot compare runtimes: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	if err := writeBundle(dir, contenders[0].Path, "true"); err != nil {
-		return nil, fmt.Errorf("cannot compare runtimes: %w", err)
-	}
-	results := make([]Result, len(contenders))
-	for i, c := range contenders {
-		results[i] = Result{Contender: c, Version: version(c.Path)}
-	}
-	for round := range warmUp + rounds {
-		for i := range results {
-			took, err := once(ctx, results[i].Path, dir, fmt.Sprintf("bench-%d-%d-%d", os.Getpid(), round, i))
-			if err != nil {
-				return nil, fmt.Errorf("cannot compare runtimes: %s: %w", results[i].Name, err)
-			}
-			if round >= warmUp {
-				results[i].Times = append(results[i].Times, took)
-			}
-			time.Sleep(pause)
-		}
-	}
-	for i := range results {
-		slices.Sort(results[i].Times)
-	}
-	return results, nil
-}
-
-// writeBundle lays out the bundle that the first runtime's spec verb describes, with one of busybox's programs in /bin.
-func writeBundle(dir, specifier, program string, args ...string) error {
-	bin := filepath.Join(dir, "rootfs", "bin")
-	if err := os.MkdirAll(bin, 0o755); err != nil {
-		return err
-	}
-	busybox, err := os.ReadFile("/bin/busybox")
-	if err != nil {
-		return fmt.Errorf("%w\nhint: apt install busybox-static", err)
-	}
-	if err := os.WriteFile(filepath.Join(bin, program), busybox, 0o755); err != nil {
-		return err
-	}
-	cmd := exec.Command(specifier, "spec")
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("spec: %w\n%s", err, out)
-	}
-	return withoutTerminal(filepath.Join(dir, "config.json"), append([]string{"/bin/" + program}, args...))
-}
-
-func withoutTerminal(path string, args []string) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	var config map[string]any
-	if err := json.Unmarshal(text, &config); err != nil {
-		return err
-	}
-	process, ok := config["process"].(map[string]any)
-	if !ok {
-		return errors.New("the example configuration has no process")
-	}
-	process["terminal"], process["args"] = false, args
-	if text, err = json.Marshal(config); err != nil {
-		return err
-	}
-	return os.WriteFile(path, text, 0o644)
-}
-
-func once(ctx context.Context, path, bundle, id string) (time.Duration, error) {
-	cmd := exec.CommandContext(ctx, path, "run", "--bundle", bundle, id)
-	var said strings.Builder
-	cmd.Stderr = &said
-	began := time.Now()
-	if err := cmd.Run(); err != nil {
-		return 0, fmt.Errorf("run: %w: %s", err, strings.TrimSpace(said.String()))
-	}
-	return time.Since(began), nil
 }
 
 func version(path string) string {
@@ -146,36 +47,270 @@ func version(path string) string {
 	return first
 }
 
-// Write prints the comparison as Markdown: medians, and ratios to the first contender.
-func Write(w io.Writer, results []Result) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# Performance\n\nOne run of `go tool mage bench`: %d times `run` of `/bin/true` in the bundle that `spec` writes, the runtimes in turns, %d ms apart.\n\n",
-		rounds, pause.Milliseconds())
-	fmt.Fprintf(&b, "Machine: %s, %d processors, %s.\n\n", kernel(), runtime.NumCPU(), cgroups())
-	fmt.Fprintf(&b, "| runtime | version | median | fastest | 90%% within | median, relative |\n| --- | --- | --- | --- | --- | --- |\n")
-	for _, r := range results {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %.2f |\n", r.Name, r.Version, ms(r.Median()), ms(r.Times[0]), ms(r.Times[len(r.Times)*9/10]),
-			float64(r.Median())/float64(results[0].Median()))
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
+// Comparison is what one run has found.
+type Comparison struct {
+	Contenders []Contender
+	Rows       []Row
+	Figures    []Figure
+	Hidden     string // a mount that was taken out of the runtimes' sight
 }
 
-func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond)) }
+// Row is how long one thing took.
+type Row struct {
+	Name   string
+	Rounds int
+	Times  [][]time.Duration // by contender, each sorted
+}
 
-func kernel() string {
-	text, err := os.ReadFile("/proc/sys/kernel/osrelease")
+// Median of a contender's times.
+func (r Row) Median(contender int) time.Duration {
+	return r.Times[contender][len(r.Times[contender])/2]
+}
+
+// Figure is something else that was measured, by contender, in bytes; negative where it could not be.
+type Figure struct {
+	Name  string
+	Bytes []int64
+}
+
+// scenario is one thing that is timed.
+type scenario struct {
+	name   string
+	rounds int
+	before func(ctx context.Context, c Contender, id string) error // once for each contender, untimed
+	once   func(ctx context.Context, c Contender, id string) error
+	after  func(ctx context.Context, c Contender, id string) error // after each round, untimed
+	end    func(ctx context.Context, c Contender, id string) error // once for each contender, untimed
+}
+
+// Compare has the contenders run the scenarios in turns. Seccomp is the text of a linux.seccomp object for the scenarios under
+// a profile. It needs root and a static busybox.
+func Compare(ctx context.Context, contenders []Contender, seccomp []byte) (*Comparison, error) {
+	c := &Comparison{Contenders: contenders}
+	err := privately(func(hidden string) error {
+		c.Hidden = hidden
+		dir, err := os.MkdirTemp("", "bench-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		b, err := writeBundles(dir, contenders[0].Path, seccomp)
+		if err != nil {
+			return err
+		}
+		for i, s := range b.scenarios() {
+			row, err := c.row(ctx, s, fmt.Sprintf("bench-%d-%d", os.Getpid(), i))
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			c.Rows = append(c.Rows, row)
+		}
+		c.Figures, err = b.figures(ctx, contenders)
+		return err
+	})
 	if err != nil {
-		return runtime.GOARCH
+		return nil, fmt.Errorf("cannot compare runtimes: %w", err)
 	}
-	return "Linux " + strings.TrimSpace(string(text)) + " " + runtime.GOARCH
+	return c, nil
 }
 
-func cgroups() string {
-	var fs syscall.Statfs_t
-	const cgroup2Magic = 0x63677270 // statfs(2)
-	if syscall.Statfs("/sys/fs/cgroup", &fs) == nil && fs.Type == cgroup2Magic {
-		return "cgroup v2"
+func (c *Comparison) row(ctx context.Context, s scenario, prefix string) (row Row, err error) {
+	row = Row{Name: s.name, Rounds: s.rounds, Times: make([][]time.Duration, len(c.Contenders))}
+	constant := func(i int) string { return fmt.Sprintf("%s-%s", prefix, c.Contenders[i].Name) }
+	for i, contender := range c.Contenders {
+		if s.end != nil {
+			defer func() { err = errors.Join(err, s.end(context.WithoutCancel(ctx), contender, constant(i))) }()
+		}
+		if s.before != nil {
+			if err := s.before(ctx, contender, constant(i)); err != nil {
+				return row, fmt.Errorf("%s: %w", contender.Name, err)
+			}
+		}
 	}
-	return "cgroup v1 or hybrid"
+	for round := range warmUp + s.rounds {
+		for i, contender := range c.Contenders {
+			id := constant(i)
+			if s.before == nil {
+				id = fmt.Sprintf("%s-%d", id, round)
+			}
+			began := time.Now()
+			err := s.once(ctx, contender, id)
+			took := time.Since(began)
+			if err == nil && s.after != nil {
+				err = s.after(ctx, contender, id)
+			}
+			if err != nil {
+				return row, fmt.Errorf("%s: %w", contender.Name, err)
+			}
+			if round >= warmUp {
+				row.Times[i] = append(row.Times[i], took)
+			}
+			time.Sleep(pause)
+		}
+	}
+	for i := range row.Times {
+		slices.Sort(row.Times[i])
+	}
+	return row, nil
+}
+
+// many is how many containers are started side by side.
+const many = 50
+
+// scenarios are what is timed, in the order of the report.
+func (b bundles) scenarios() []scenario {
+	run := func(bundle string) func(context.Context, Contender, string) error {
+		return func(ctx context.Context, c Contender, id string) error {
+			return command(ctx, c, "run", "--bundle", bundle, id)
+		}
+	}
+	exec := func(name, bundle string) scenario {
+		return scenario{name: name, rounds: 60,
+			before: func(ctx context.Context, c Contender, id string) error {
+				return command(ctx, c, "run", "--detach", "--bundle", bundle, id)
+			},
+			once: func(ctx context.Context, c Contender, id string) error {
+				return command(ctx, c, "exec", id, "/bin/true")
+			},
+			end: remove,
+		}
+	}
+	return []scenario{
+		{name: "`run` of `/bin/true`", rounds: 100, once: run(b.true)},
+		{name: "the same under Docker's seccomp profile", rounds: 100, once: run(b.trueSeccomp)},
+		{name: "`create`, `start`, `delete`", rounds: 40,
+			once: func(ctx context.Context, c Contender, id string) error {
+				for _, args := range [][]string{{"create", "--bundle", b.sleep, id}, {"start", id}, {"delete", "--force", id}} {
+					if err := command(ctx, c, args...); err != nil {
+						return err
+					}
+				}
+				return nil
+			}},
+		exec("`exec` of `/bin/true`", b.sleep),
+		exec("the same under Docker's seccomp profile", b.sleepSeccomp),
+		{name: fmt.Sprintf("%d containers side by side", many), rounds: 5, once: func(ctx context.Context, c Contender, id string) error {
+			return sideBySide(ctx, c, b.true, id)
+		}},
+		{name: "`--version`", rounds: 60, once: func(ctx context.Context, c Contender, _ string) error { return command(ctx, c, "--version") }},
+	}
+}
+
+// command runs a runtime's verb, and has what it printed in the error.
+func command(ctx context.Context, c Contender, args ...string) error {
+	said, err := os.CreateTemp("", "bench-") // a file, not a pipe: a detached container keeps it
+	if err != nil {
+		return err
+	}
+	defer os.Remove(said.Name())
+	defer said.Close()
+	cmd := exec.CommandContext(ctx, c.Path, args...)
+	cmd.Stderr = said
+	if err := cmd.Run(); err != nil {
+		text, _ := os.ReadFile(said.Name())
+		return fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(text)))
+	}
+	return nil
+}
+
+func remove(ctx context.Context, c Contender, id string) error {
+	return command(ctx, c, "delete", "--force", id)
+}
+
+func sideBySide(ctx context.Context, c Contender, bundle, id string) error {
+	running := make([]*exec.Cmd, many)
+	for i := range running {
+		running[i] = exec.CommandContext(ctx, c.Path, "run", "--bundle", bundle, fmt.Sprintf("%s-%d", id, i))
+	}
+	var errs []error
+	started := running[:0:0]
+	for _, cmd := range running {
+		if err := cmd.Start(); err != nil {
+			errs = append(errs, err)
+			break
+		}
+		started = append(started, cmd)
+	}
+	for _, cmd := range started {
+		errs = append(errs, cmd.Wait())
+	}
+	return errors.Join(errs...)
+}
+
+// figures are what is measured once.
+func (b bundles) figures(ctx context.Context, contenders []Contender) ([]Figure, error) {
+	size := Figure{Name: "size of the program"}
+	held := Figure{Name: "memory of a created container's first process (Pss)"}
+	least := Figure{Name: "smallest memory limit under which `/bin/true` runs"}
+	for _, c := range contenders {
+		info, err := os.Stat(c.Path)
+		if err != nil {
+			return nil, err
+		}
+		size.Bytes = append(size.Bytes, info.Size())
+		n, err := b.pss(ctx, c)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Name, err)
+		}
+		held.Bytes = append(held.Bytes, n)
+		n, err = b.leastMemory(ctx, c)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Name, err)
+		}
+		least.Bytes = append(least.Bytes, n)
+	}
+	return []Figure{size, held, least}, nil
+}
+
+// pss is the memory of a container's first process that waits to be started, as proc_pid_smaps(5) counts it.
+func (b bundles) pss(ctx context.Context, c Contender) (int64, error) {
+	id, pidFile := fmt.Sprintf("bench-%d-pss", os.Getpid()), filepath.Join(b.dir, "pid")
+	if err := command(ctx, c, "create", "--bundle", b.sleep, "--pid-file", pidFile, id); err != nil {
+		return 0, err
+	}
+	pid, err := os.ReadFile(pidFile)
+	var rollup []byte
+	if err == nil {
+		rollup, err = os.ReadFile(filepath.Join("/proc", string(pid), "smaps_rollup"))
+	}
+	if err = errors.Join(err, remove(ctx, c, id)); err != nil {
+		return 0, err
+	}
+	return 1024 * int64(number(string(rollup), "Pss:")), nil
+}
+
+const page = 4096
+
+// leastMemory is the smallest limit, in bytes, under which three runs of three succeed; -1 where 128 MiB are too little.
+func (b bundles) leastMemory(ctx context.Context, c Contender) (int64, error) {
+	runs := func(pages int) (bool, error) {
+		if err := b.limit(int64(pages) * page); err != nil {
+			return false, err
+		}
+		for range 3 {
+			id := fmt.Sprintf("bench-%d-limit", os.Getpid())
+			if command(ctx, c, "run", "--bundle", b.limited, id) != nil {
+				_ = remove(ctx, c, id) // what a runtime that was killed has left
+				return false, ctx.Err()
+			}
+		}
+		return true, nil
+	}
+	low, high := 0, 128<<20/page // the limit is above low and at most high
+	if ok, err := runs(high); !ok || err != nil {
+		return -1, err
+	}
+	for high-low > 1 {
+		middle := (low + high) / 2
+		ok, err := runs(middle)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+	return int64(high) * page, nil
 }

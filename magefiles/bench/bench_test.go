@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,45 +9,53 @@ import (
 	"time"
 )
 
-func TestComparisonIsRelativeToTheFirst(t *testing.T) {
+func TestComparisonIsRelativeToEachPeer(t *testing.T) {
 	times := func(ms ...int) (all []time.Duration) {
 		for _, m := range ms {
 			all = append(all, time.Duration(m)*time.Millisecond)
 		}
 		return all
 	}
+	c := Comparison{
+		Contenders: []Contender{{"a", "", "a 1"}, {"b", "", "b 2"}, {"c", "", "c 3"}},
+		Rows:       []Row{{"run", 3, [][]time.Duration{times(8, 10, 30), times(20, 25, 26), times(39, 40, 90)}}},
+		Figures:    []Figure{{"size", []int64{4096, 8192, -1}}},
+	}
 	var b strings.Builder
-	err := Write(&b, []Result{{Contender{"a", ""}, "1", times(8, 10, 30)}, {Contender{"b", ""}, "2", times(20, 25, 26)}})
-	if err != nil {
+	if err := c.Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| a | 1 | 10.0 ms | 8.0 ms | 30.0 ms | 1.00 |", "| b | 2 | 25.0 ms | 20.0 ms | 26.0 ms | 2.50 |"} {
+	for _, want := range []string{
+		"a (a 1), b (b 2), c (c 3)", "|  | rounds | a | b | c | a / b | a / c |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+		"| run | 3 | 10.0 ms | 25.0 ms | 40.0 ms | 0.40 | 0.25 |", "|  | a | b | c |\n| --- | --- | --- | --- |\n| size | 4 KiB | 8 KiB | none |",
+	} {
 		if !strings.Contains(b.String(), want) {
-			t.Errorf("no line %q in\n%s", want, b.String())
+			t.Errorf("no %q in\n%s", want, b.String())
 		}
 	}
 }
 
-func TestBundleRunsTrueWithoutTerminal(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "config.json")
-	if err := os.WriteFile(path, []byte(`{"ociVersion":"1.3.0","process":{"terminal":true,"args":["sh"],"cwd":"/"}}`), 0o644); err != nil {
+func TestSetMakesWhatIsMissingBelowWhatIsThere(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.json")
+	if err := os.WriteFile(path, []byte(`{"process":{"terminal":true},"linux":{"x":1}}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := withoutTerminal(path, []string{"/bin/true"}); err != nil {
+	err := edit(dir, func(config map[string]any) error {
+		return errors.Join(set(config, false, "process", "terminal"), set(config, 4096, "linux", "resources", "memory", "limit"))
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"ociVersion":"1.3.0","process":{"args":["/bin/true"],"cwd":"/","terminal":false}}`; string(got) != want {
+	if want := `{"linux":{"resources":{"memory":{"limit":4096}},"x":1},"process":{"terminal":false}}`; string(got) != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if err := os.WriteFile(path, []byte(`{}`), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := withoutTerminal(path, []string{"/bin/true"}); err == nil {
-		t.Error("a configuration without process was accepted")
+	if err := edit(dir, func(config map[string]any) error { return set(config, 1, "windows", "x") }); err == nil {
+		t.Error("a configuration without the first name was accepted")
 	}
 }
 

@@ -152,7 +152,12 @@ func processorTime(pid int) time.Duration {
 
 func statusNumber(pid int, name string) int {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	_, rest, _ := strings.Cut(string(text), name)
+	return number(string(text), name)
+}
+
+// number is the first number behind a name.
+func number(text, name string) int {
+	_, rest, _ := strings.Cut(text, name)
 	if f := strings.Fields(rest); len(f) > 0 {
 		n, _ := strconv.Atoi(f[0])
 		return n
