@@ -64,7 +64,6 @@ func (r *Runtime) create(id string, o CreateOptions, atOnce bool, console func(m
 	if err := store.CheckID(id); err != nil {
 		return nil, err
 	}
-	kernel.Prefault()
 	d, err := r.decide(id, o, atOnce)
 	if err != nil {
 		return nil, err
