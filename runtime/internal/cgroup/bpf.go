@@ -121,33 +121,75 @@ func encode(p []insn) []byte {
 	return b
 }
 
-// attachDevices loads the rules' program and puts it in the place of the one attached to the group before; the new one is
-// in force before the old one goes. BPF_F_ALLOW_MULTI leaves others' programs, as systemd's, where they are: the kernel asks
-// all of them, and each can only take away.
+// attachDevices loads the rules' program and puts it in the place of the one attached to the group before.
 func attachDevices(dir string, rules []Rule) error {
-	group, err := openFile(dir, syscall.O_RDONLY|syscall.O_DIRECTORY)
+	s, err := beginSwap(dir, rules)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", dir, err)
+		return err
 	}
-	defer syscall.Close(group)
-	prog, err := kernel.LoadDeviceProgram(deviceProgram(rules))
-	if err != nil {
+	defer s.close()
+	return s.finish()
+}
+
+// deviceSwap puts one device program in the place of another in two steps. Between them both are in force, which allows what
+// both allow: no device that is allowed before and after fails, and what the new rules deny is denied already.
+type deviceSwap struct {
+	group, prog int
+	old         []uint32 // programs that were attached before, ours and others'
+}
+
+// beginSwap attaches the rules' program. BPF_F_ALLOW_MULTI leaves others' programs, as systemd's, where they are: the kernel
+// asks all of them, and each can only take away.
+func beginSwap(dir string, rules []Rule) (*deviceSwap, error) {
+	s := &deviceSwap{prog: -1}
+	var err error
+	if s.group, err = openFile(dir, syscall.O_RDONLY|syscall.O_DIRECTORY); err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	if err := s.attach(rules); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *deviceSwap) attach(rules []Rule) (err error) {
+	if s.prog, err = kernel.LoadDeviceProgram(deviceProgram(rules)); err != nil {
 		return fmt.Errorf("load the device program: %w", err)
 	}
-	defer syscall.Close(prog)
-	old, err := kernel.DevicePrograms(group)
-	if err != nil {
+	if s.old, err = kernel.DevicePrograms(s.group); err != nil {
 		return fmt.Errorf("list the device programs: %w", err)
 	}
-	if err := kernel.AttachDeviceProgram(group, prog); err != nil {
+	if err := kernel.AttachDeviceProgram(s.group, s.prog); err != nil {
 		return fmt.Errorf("attach the device program: %w", err)
 	}
-	for _, id := range old {
-		if err := detachOwn(group, id); err != nil && !errors.Is(err, syscall.ENOENT) {
+	return nil
+}
+
+// finish detaches the former program.
+func (s *deviceSwap) finish() error {
+	for _, id := range s.old {
+		if err := detachOwn(s.group, id); err != nil && !errors.Is(err, syscall.ENOENT) {
 			return fmt.Errorf("detach the former device program: %w", err)
 		}
 	}
 	return nil
+}
+
+// undo detaches the new program.
+func (s *deviceSwap) undo() error {
+	if err := kernel.DetachDeviceProgram(s.group, s.prog); err != nil {
+		return fmt.Errorf("cannot restore the device rules: %w", err)
+	}
+	return nil
+}
+
+func (s *deviceSwap) close() {
+	for _, fd := range []int{s.group, s.prog} {
+		if fd >= 0 {
+			syscall.Close(fd)
+		}
+	}
 }
 
 // detachOwn detaches a program if it is one of ours.

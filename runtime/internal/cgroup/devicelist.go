@@ -6,27 +6,46 @@ import (
 	"strings"
 )
 
-// relist turns the v1 device list of a running group into the one the rules ask for. Where both deny by default only the
-// differences are written, so that no device that is allowed before and after fails in between; additions come first. After
-// a failure the list is as before.
-func relist(op Op) error {
+// relist turns the v1 device list of a running group into the one the rules ask for, and returns the former one. Where both
+// deny by default only the differences are written, so that no device that is allowed before and after fails in between;
+// additions come first. After a failure the list is as before.
+func relist(op Op) (former deviceList, err error) {
 	want, err := listOf(op.Rules)
 	if err != nil {
-		return err
+		return former, err
 	}
-	text, err := readFile(op.Path + "/devices.list")
-	if err != nil {
-		return err
+	if former, err = currentList(op.Path); err != nil {
+		return former, err
 	}
-	have, err := readList(text)
-	if err != nil {
-		return err
-	}
-	if err := change(op.Path, have, want); err != nil {
-		if undo := rewriteList(op.Path, have); undo != nil {
-			return fmt.Errorf("%w; and cannot restore the former list: %w", err, undo)
+	if err := change(op.Path, former, want); err != nil {
+		if undo := restoreList(op.Path, former); undo != nil {
+			return former, fmt.Errorf("%w; and %w", err, undo)
 		}
-		return err
+		return former, err
+	}
+	return former, nil
+}
+
+func currentList(dir string) (deviceList, error) {
+	text, err := readFile(dir + "/devices.list")
+	if err != nil {
+		return deviceList{}, err
+	}
+	return readList(text)
+}
+
+// restoreList brings a former list back. One that allowed everything may have had exceptions, which the kernel does not
+// show: to write it back could allow what was denied, so it is left as it is and reported.
+func restoreList(dir string, former deviceList) error {
+	if former.allow {
+		return fmt.Errorf("cannot restore the device rules of %s: all but some devices were allowed, and the kernel does not tell which", dir)
+	}
+	now, err := currentList(dir)
+	if err == nil {
+		err = change(dir, now, former)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot restore the device rules of %s: %w", dir, err)
 	}
 	return nil
 }

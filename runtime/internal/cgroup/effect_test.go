@@ -133,31 +133,40 @@ func TestCPUQuotaHoldsWithinTenPercent(t *testing.T) {
 	}
 }
 
-func TestDeniedDeviceCannotBeOpenedAlsoAfterUpdate(t *testing.T) {
+// kmsgRule allows to read a device that no default rule allows.
+var kmsgRule = specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: ptr[int64](1), Minor: ptr[int64](11), Access: "r"}
+
+// kmsgOpener gives a function that opens that device as a member of the group: it returns 0 where that succeeds.
+func kmsgOpener(t *testing.T, g *Group) func() int {
+	t.Helper()
 	dir := t.TempDir()
 	if os.Getenv(inGuest) != "" {
 		dir = "/dev" // the guest's temporary files are on a file system without devices
 	}
-	node := filepath.Join(dir, "kmsg-node")
-	_, g := made(t, &specs.LinuxResources{})
+	node := filepath.Join(dir, "kmsg-"+t.Name())
 	if err := syscall.Mknod(node, syscall.S_IFCHR|0o600, 1<<8|11); err != nil {
 		t.Skipf("cannot make a device node: %v", err)
 	}
+	t.Cleanup(func() { os.Remove(node) })
 	if f, err := os.Open(node); err != nil {
 		t.Skipf("cannot open the device node without a group either: %v", err)
 	} else {
 		f.Close()
 	}
-	open := func() int {
+	return func() int {
 		cmd := inside(t, g, fmt.Sprintf("exec 3<%s || exit 1; true </dev/null || exit 98", node))
 		err := cmd.Wait()
 		return exitOf(t, err, cmd.ProcessState).ExitStatus()
 	}
+}
+
+func TestDeniedDeviceCannotBeOpenedAlsoAfterUpdate(t *testing.T) {
+	_, g := made(t, &specs.LinuxResources{})
+	open := kmsgOpener(t, g)
 	if open() == 0 {
 		t.Error("kmsg could be opened without a rule")
 	}
-	h := probed(t)
-	rule := specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: ptr[int64](1), Minor: ptr[int64](11), Access: "r"}
+	h, rule := probed(t), kmsgRule
 	if _, err := g.Update(&specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{rule}}, h); err != nil {
 		t.Fatal(err)
 	}
@@ -246,6 +255,81 @@ func TestFailingUpdateLeavesFormerValues(t *testing.T) {
 	}
 	if after := settingsNow(t, l); after != before {
 		t.Errorf("changed from\n%s\nto\n%s", before, after)
+	}
+}
+
+func TestUpdateKeepsWhatBelongsToTheFieldsThatItHas(t *testing.T) {
+	_, g := made(t, &specs.LinuxResources{
+		Memory: &specs.LinuxMemory{Limit: ptr[int64](64 * mib), Swap: ptr[int64](96 * mib)},
+		CPU:    &specs.LinuxCPU{Quota: ptr[int64](20000), Period: ptr[uint64](50000)},
+	})
+	h := probed(t)
+	update := func(r specs.LinuxResources) error { _, err := g.Update(&r, h); return err }
+	check := func(quota, period, limit, swap uint64) {
+		t.Helper()
+		d, _ := g.Dir("cpu")
+		r := reader{dir: d.Path}
+		text := r.text("cpu.cfs_quota_us") + " " + r.text("cpu.cfs_period_us")
+		if d.Version == 2 {
+			text = r.text("cpu.max")
+		}
+		if want := fmt.Sprintf("%d %d", quota, period); text != want {
+			t.Errorf("quota and period are %s, want %s", text, want)
+		}
+		s, err := g.Stats()
+		if err != nil || s.Memory.Usage.Limit != limit*mib || s.Memory.Swap.Limit != swap*mib {
+			t.Errorf("memory %d, with swap %d, want %d and %d MiB, %v", s.Memory.Usage.Limit, s.Memory.Swap.Limit, limit, swap, err)
+		}
+	}
+	for _, step := range []struct {
+		change                     specs.LinuxResources
+		quota, period, limit, swap uint64
+	}{
+		{specs.LinuxResources{CPU: &specs.LinuxCPU{Period: ptr[uint64](100000)}}, 20000, 100000, 64, 96},
+		{specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: ptr[int64](30000)}}, 30000, 100000, 64, 96},
+		{specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr[int64](80 * mib)}}, 30000, 100000, 80, 96},
+		{specs.LinuxResources{Memory: &specs.LinuxMemory{Swap: ptr[int64](128 * mib)}}, 30000, 100000, 80, 128},
+	} {
+		if err := update(step.change); err != nil {
+			t.Fatal(err)
+		}
+		check(step.quota, step.period, step.limit, step.swap)
+	}
+	if err := update(specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr[int64](256 * mib)}}); err == nil ||
+		!strings.Contains(err.Error(), resourcesPath+"memory.") {
+		t.Errorf("more memory than memory and swap: %v", err)
+	}
+	check(30000, 100000, 80, 128)
+}
+
+// TestUpdateThatSystemdRefusesLeavesFormerDeviceRules gives the group a unit that systemd does not know, or no systemd at all:
+// what systemd is told comes after the device rules.
+func TestUpdateThatSystemdRefusesLeavesFormerDeviceRules(t *testing.T) {
+	l, g := made(t, &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr[int64](50)}})
+	open, h, before := kmsgOpener(t, g), probed(t), settingsNow(t, l)
+	refused := func(devices ...specs.LinuxDeviceCgroup) {
+		t.Helper()
+		g.state.Unit = "berth-test-nobody.scope"
+		defer func() { g.state.Unit = "" }()
+		_, err := g.Update(&specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr[int64](77)}, Devices: devices}, h)
+		if err == nil || !strings.Contains(err.Error(), "systemd") || strings.Contains(err.Error(), "restore") {
+			t.Errorf("error %v", err)
+		}
+		if after := settingsNow(t, l); after != before {
+			t.Errorf("changed from\n%s\nto\n%s", before, after)
+		}
+	}
+	refused(kmsgRule)
+	if open() == 0 {
+		t.Error("a refused update allows a device")
+	}
+	if _, err := g.Update(&specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{kmsgRule}}, h); err != nil {
+		t.Fatal(err)
+	}
+	refused([]specs.LinuxDeviceCgroup{}...)
+	refused(specs.LinuxDeviceCgroup{Allow: false, Access: "rwm"})
+	if code := open(); code != 0 {
+		t.Errorf("a refused update took a device away: exit %d", code)
 	}
 }
 

@@ -99,7 +99,8 @@ func (l *Layout) run(op Op) error {
 	case Devices:
 		return attachDevices(op.Path, op.Rules)
 	case Relist:
-		return relist(op)
+		_, err := relist(op)
+		return err
 	}
 	return writeOp(op)
 }

@@ -13,20 +13,25 @@ import (
 // Update applies resources to the running group. Fields that are not given stay. It is all or nothing: after a failure the
 // former values are back, and the error says which field failed (and what could not be put back, if that failed too).
 func (g *Group) Update(r *specs.LinuxResources, h Host) ([]string, error) {
+	r = g.complete(r)
 	ops, warnings, err := settings(r, g.dirs, h, update)
 	if err != nil {
 		return nil, err
 	}
 	var t transaction
+	defer t.close()
 	err = t.run(ops)
 	if err == nil && g.state.Unit != "" {
 		err = g.tellSystemd(r)
 	}
 	if err == nil {
+		err = t.finish()
+	}
+	if err == nil {
 		return warnings, nil
 	}
 	if undo := t.restore(); undo != nil {
-		return nil, fmt.Errorf("%w; and cannot restore the former value: %w", err, undo)
+		return nil, fmt.Errorf("%w; and %w", err, undo)
 	}
 	return nil, err
 }
@@ -50,9 +55,17 @@ func (g *Group) tellSystemd(r *specs.LinuxResources) error {
 	return setProperties(g.state.Unit, g.state.User, props)
 }
 
-// transaction remembers what was there before each write.
+// transaction remembers what was there before each write, and before a change of device rules.
 type transaction struct {
-	former []Op // in the order of the writes
+	former  []Op            // in the order of the writes
+	devices []*deviceSwap   // v2: begun, and neither finished nor undone
+	lists   []formerDevices // v1
+}
+
+// formerDevices is the v1 device list that a directory had.
+type formerDevices struct {
+	dir  string
+	list deviceList
 }
 
 // run executes the operations. Values of one group bound each other (a memory limit may not pass memory+swap, a quota is
@@ -86,11 +99,35 @@ func (t *transaction) do(op Op) error {
 	case Check:
 		return check(op)
 	case Devices: // these two come last, and after a failure of their own nothing is changed
-		return attachDevices(op.Path, op.Rules)
+		swap, err := beginSwap(op.Path, op.Rules)
+		if err == nil {
+			t.devices = append(t.devices, swap)
+		}
+		return err
 	case Relist:
-		return relist(op)
+		former, err := relist(op)
+		if err == nil {
+			t.lists = append(t.lists, formerDevices{op.Path, former})
+		}
+		return err
 	}
 	return t.write(op)
+}
+
+// finish takes the former device rules away, once nothing else can fail.
+func (t *transaction) finish() error {
+	for _, d := range t.devices {
+		if err := d.finish(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *transaction) close() {
+	for _, d := range t.devices {
+		d.close()
+	}
 }
 
 // write reads the former value, writes, and remembers how to go back. Of several files with the same effect it takes the
@@ -117,8 +154,20 @@ func (t *transaction) write(op Op) error {
 	}
 }
 
-// restore writes the former values back, in the reverse order, with the same patience as run.
+// restore brings the former device rules back, then writes the former values, in the reverse order, with the same patience
+// as run.
 func (t *transaction) restore() error {
+	var failed []error
+	for _, d := range t.devices {
+		failed = append(failed, d.undo())
+	}
+	for _, l := range t.lists {
+		failed = append(failed, restoreList(l.dir, l.list))
+	}
+	return errors.Join(append(failed, t.restoreFiles())...)
+}
+
+func (t *transaction) restoreFiles() error {
 	var back []Op
 	for i := len(t.former) - 1; i >= 0; i-- {
 		back = append(back, t.former[i])
@@ -138,7 +187,7 @@ func (t *transaction) runPlain(ops []Op) error {
 			}
 		}
 		if len(waiting) == len(ops) {
-			return first
+			return fmt.Errorf("cannot restore the former value: %w", first)
 		}
 		ops = waiting
 	}

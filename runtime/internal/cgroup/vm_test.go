@@ -19,6 +19,7 @@ func TestWorlds(t *testing.T) {
 		name string
 		vm.Machine
 	}{
+		{"v1 amd64", vm.Machine{Arch: "amd64", Suite: "bookworm", Cgroup: vm.CgroupV1}},
 		{"v2 amd64", vm.Machine{Arch: "amd64", Cgroup: vm.CgroupV2}},
 		{"v2 arm64", vm.Machine{Arch: "arm64", Cgroup: vm.CgroupV2}},
 		{"v2 systemd amd64", vm.Machine{Arch: "amd64", Cgroup: vm.CgroupV2, Systemd: true}},
