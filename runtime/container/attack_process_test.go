@@ -168,7 +168,7 @@ func TestAttack02HooksInheritNothing(t *testing.T) {
 func (s *scene) joining(id string) *launch.Process {
 	s.Helper()
 	x := s.execution(id, ExecOptions{Args: []string{"/probe", "exit", "0"}})
-	in, err := x.inputs()
+	in, err := x.inputs(x.group.Join())
 	s.must(err)
 	pidfd, err := openAlive(x.state.Init)
 	s.must(err)

@@ -307,3 +307,75 @@ func await(t *testing.T, r *Runtime, id, want string) {
 	}
 	state(t, r, id, want)
 }
+
+func TestExecGoesIntoGroupsBelow(t *testing.T) {
+	asRoot(t)
+	r, id := runtimeFor(t), unique(t)
+	dir := bundle(t, func(c *specs.Spec) { c.Linux.CgroupsPath = "/" + id }, "sleep")
+	if err := r.Create(id, CreateOptions{Bundle: dir}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start(id); err != nil {
+		t.Fatal(err)
+	}
+	g, _, err := r.group(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hierarchies, dirs := 0, append(g.Join().Tasks, g.Join().CloneInto+"/cgroup.procs")
+	for _, file := range dirs {
+		if strings.HasPrefix(file, "/sys/") {
+			hierarchies++
+			group := filepath.Dir(file)
+			if err := os.Mkdir(group+"/below", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for _, set := range []string{"/cpuset.cpus", "/cpuset.mems"} { // v1's begin empty, and then nobody may join
+				if value, err := os.ReadFile(group + set); err == nil {
+					_ = os.WriteFile(group+"/below"+set, value, 0)
+				}
+			}
+		}
+	}
+	groupsOf := func(cgroup ...string) string { // as the container sees them: its own is the root
+		t.Helper()
+		out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Close()
+		o := ExecOptions{Args: []string{"/probe", "cat", "/proc/self/cgroup"}, Cgroup: cgroup, Stdio: Stdio{Out: out, Err: out}}
+		if status, err := r.Exec(id, o); err != nil || status != 0 {
+			t.Fatalf("exit %d, %v", status, err)
+		}
+		groups, err := os.ReadFile(out.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(groups)
+	}
+	if groups := groupsOf(); strings.Count(groups, ":/\n") != hierarchies {
+		t.Errorf("without --cgroup in\n%s", groups)
+	}
+	if groups := groupsOf("below"); strings.Count(groups, ":/below\n") != hierarchies {
+		t.Errorf("in\n%s", groups)
+	}
+	if groups := groupsOf(":/below"); strings.Count(groups, ":/below\n") != hierarchies {
+		t.Errorf("in\n%s", groups)
+	}
+	if d, ok := g.Dir("pids"); ok && hierarchies > 1 && len(d.Controllers) == 1 {
+		groups := groupsOf("pids:below")
+		if strings.Count(groups, ":/below\n") != 1 || !strings.Contains(groups, ":pids:/below\n") {
+			t.Errorf("one controller's group below, in\n%s", groups)
+		}
+	}
+	for _, cgroup := range []string{"nowhere", "../other", "/../../x"} {
+		_, err := r.Exec(id, ExecOptions{Args: []string{"/probe", "exit", "0"}, Cgroup: []string{cgroup}})
+		if err == nil || !strings.Contains(err.Error(), strconv.Quote(cgroup)) {
+			t.Errorf("--cgroup %s: %v", cgroup, err)
+		}
+	}
+	if err := r.Delete(id, true); err != nil {
+		t.Error(err)
+	}
+}

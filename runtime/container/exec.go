@@ -226,12 +226,16 @@ func (x *execution) start() error {
 		return err
 	}
 	defer syscall.Close(pidfd)
-	in, err := x.inputs()
+	join, err := x.join()
+	if err != nil {
+		return err
+	}
+	in, err := x.inputs(join)
 	if err != nil {
 		return err
 	}
 	o := launch.Options{Stdio: x.options.Stdio.fds(), CgroupFD: -1, StartFD: -1, InitFD: pidfd}
-	if dir := x.cloneInto(); dir != "" {
+	if dir := join.CloneInto; dir != "" {
 		if o.CgroupFD, err = syscall.Open(dir, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0); err != nil {
 			return fmt.Errorf("cannot open cgroup %q: %w", dir, err)
 		}
@@ -284,7 +288,7 @@ func (x *execution) answer(m program.Message) error {
 	return fmt.Errorf("the process waits for %q, which is unknown", m.Barrier)
 }
 
-func (x *execution) inputs() (plan.ExecInputs, error) {
+func (x *execution) inputs(join cgroup.Join) (plan.ExecInputs, error) {
 	in := plan.ExecInputs{Inputs: plan.Inputs{ID: x.state.ID, Host: x.host, Preserve: x.options.PreserveFDs,
 		Grantable: ^uint64(0), Home: home("/proc/"+strconv.Itoa(x.state.Init.Pid)+"/root", x.process.User.UID)}}
 	var err error
@@ -306,54 +310,57 @@ func (x *execution) inputs() (plan.ExecInputs, error) {
 			return in, err
 		}
 	}
-	for _, tasks := range x.group.Join().Tasks {
-		sub, err := x.subgroup(tasks)
-		if err != nil {
-			return in, err
-		}
-		in.Tasks = append(in.Tasks, sub)
-	}
+	in.Tasks = join.Tasks
 	return in, nil
 }
 
-// subgroup is where --cgroup puts the process: a group below the container's own, in one hierarchy or in all.
-func (x *execution) subgroup(tasks string) (string, error) {
-	dir := filepath.Dir(tasks)
-	for _, c := range x.options.Cgroup {
-		controllers, sub, named := strings.Cut(c, ":")
-		if !named {
-			controllers, sub = "", c
+// join is where the process goes: into the container's groups or, with --cgroup, into groups that are below them already.
+func (x *execution) join() (cgroup.Join, error) {
+	join := x.group.Join()
+	for i, file := range join.Tasks { // tasks, or cgroup.procs
+		dir, err := x.subgroup(filepath.Dir(file))
+		if err != nil {
+			return join, err
 		}
-		if named && !strings.Contains(","+filepath.Base(filepath.Dir(dir))+",", controllers) && !x.has(dir, controllers) {
+		join.Tasks[i] = filepath.Join(dir, filepath.Base(file))
+	}
+	if join.CloneInto == "" {
+		return join, nil
+	}
+	var err error
+	join.CloneInto, err = x.subgroup(join.CloneInto)
+	return join, err
+}
+
+// subgroup applies --cgroup [CONTROLLER[,CONTROLLER...]:]PATH to one of the container's directories. The path counts from the
+// container's group; without controllers it is that in all hierarchies.
+func (x *execution) subgroup(dir string) (string, error) {
+	for _, option := range x.options.Cgroup {
+		controllers, sub, named := strings.Cut(option, ":")
+		if !named {
+			controllers, sub = "", option
+		}
+		if controllers != "" && !x.has(dir, controllers) {
 			continue
 		}
 		joined := filepath.Join(dir, sub)
 		if joined != dir && !strings.HasPrefix(joined, dir+"/") {
-			return "", fmt.Errorf("cannot use --cgroup %q: it leads out of the container's cgroup", c)
+			return "", fmt.Errorf("cannot use --cgroup %q: it leads out of the container's cgroup", option)
 		}
-		return filepath.Join(joined, "tasks"), nil
+		if err := syscall.Access(joined, 0); err != nil {
+			return "", fmt.Errorf("cannot use --cgroup %q: there is no cgroup %s: %w", option, joined, err)
+		}
+		return joined, nil
 	}
-	return tasks, nil
+	return dir, nil
 }
 
+// has says that all of the controllers are in the hierarchy of the directory.
 func (x *execution) has(dir, controllers string) bool {
-	for _, name := range strings.Split(controllers, ",") {
-		d, ok := x.group.Dir(name)
-		if !ok || d.Path != dir {
+	for name := range strings.SplitSeq(controllers, ",") {
+		if d, ok := x.group.Dir(name); !ok || d.Path != dir {
 			return false
 		}
 	}
 	return true
-}
-
-func (x *execution) cloneInto() string {
-	dir := x.group.Join().CloneInto
-	for _, c := range x.options.Cgroup {
-		if sub, ok := strings.CutPrefix(c, ":"); dir != "" && (ok || !strings.Contains(c, ":")) {
-			if joined := filepath.Join(dir, sub); strings.HasPrefix(joined+"/", dir+"/") {
-				return joined
-			}
-		}
-	}
-	return dir
 }

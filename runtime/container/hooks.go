@@ -288,7 +288,8 @@ func (r *Runtime) confined(e *store.Entry, s store.State, pidfd int) (*joinedHoo
 	if err != nil {
 		return nil, err
 	}
-	in, err := x.inputs()
+	join := x.group.Join()
+	in, err := x.inputs(join)
 	if err != nil {
 		return nil, err
 	}
@@ -302,7 +303,7 @@ func (r *Runtime) confined(e *store.Entry, s store.State, pidfd int) (*joinedHoo
 		return fmt.Errorf("the hook's process waits for %q, which is unknown", m.Barrier)
 	}
 	planned := func(h *spec.Hook) *plan.Plan { return plan.Confine(h, process, in) }
-	return &joinedHooks{planned, x.cloneInto(), answer, pidfd}, nil
+	return &joinedHooks{planned, join.CloneInto, answer, pidfd}, nil
 }
 
 // poststart hooks run once the program does. A failure stops and deletes the container.

@@ -24,5 +24,5 @@ func TestInOtherWorlds(t *testing.T) {
 }
 
 const inOtherWorlds = "^Test(RunReturnsTheProgramsStatus|ProcessIsWhatTheConfigSays|NothingOfTheRuntimeReachesTheProgram|" +
-	"NamespacesAreNew|UserNamespaceMapsIds|Lifecycle|CreatedContainerDiesOfSignals|MissingProgramIsNamed|ExecJoinsTheContainer|" +
+	"NamespacesAreNew|UserNamespaceMapsIds|Lifecycle|CreatedContainerDiesOfSignals|MissingProgramIsNamed|ExecJoinsTheContainer|ExecGoesIntoGroupsBelow|" +
 	"ProtectedPathsCannotBeWrittenOrRead|MountsCoverEarlierOnes|EveryOperationMayFail)$"
