@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -276,6 +277,8 @@ func attacker(args []string) int {
 	case "mounts":
 		b, _ := os.ReadFile("/proc/self/mountinfo")
 		os.Stdout.Write(b)
+	case "effects":
+		json.NewEncoder(os.Stdout).Encode(effects())
 	case "fds":
 		return writeFDs(args[1])
 	case "kind":

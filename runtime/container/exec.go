@@ -110,11 +110,20 @@ func (x *execution) decide() error {
 	if err != nil {
 		return err
 	}
+	if len(process.Args) == 0 {
+		return errors.New("cannot exec: no program is given")
+	}
+	found := spec.ValidateProcess(process, x.raw, x.host)
+	if err := spec.Refusal(found); err != nil {
+		return fmt.Errorf("cannot exec: %w", err)
+	}
+	for _, f := range found {
+		if x.options.Process != nil || len(x.options.Caps) > 0 { // else create has warned of it
+			x.warn(f.String())
+		}
+	}
 	if x.process, err = spec.ResolveProcess(process); err != nil {
 		return err
-	}
-	if len(x.process.Args) == 0 {
-		return errors.New("cannot exec: no program is given")
 	}
 	x.group, err = cgroup.Open(x.state.Cgroup)
 	return err
@@ -305,6 +314,11 @@ func (x *execution) inputs(join cgroup.Join) (plan.ExecInputs, error) {
 		}
 		in.Grantable = permitted & bounding
 	}
+	resolved, err := spec.Resolve(x.raw, x.state.Bundle)
+	if err != nil {
+		return in, err
+	}
+	in.Linux = &resolved.Linux
 	if x.raw.Linux != nil {
 		if _, err := addFilter(&in.Inputs, x.raw.Linux.Seccomp, x.host); err != nil {
 			return in, err

@@ -164,16 +164,27 @@ func (c *creation) attributes() {
 	if c.spec.Domainname != "" {
 		c.add(SetDomainname{c.spec.Domainname})
 	}
-	if l := c.spec.Linux; l.HasMemoryPolicy {
-		c.add(SetMemoryPolicy{l.MemoryPolicy})
-	}
+	c.memoryPolicy(&c.spec.Linux)
 	if c.spec.HasProcess {
 		c.label(&c.spec.Process)
 	}
 }
 
+func (p *Plan) memoryPolicy(l *spec.Linux) {
+	if l.HasMemoryPolicy {
+		p.Steps = append(p.Steps, SetMemoryPolicy{l.MemoryPolicy})
+	}
+}
+
+func (p *Plan) personality(l *spec.Linux) {
+	if l.HasPersonality {
+		p.Steps = append(p.Steps, SetPersonality{l.Personality})
+	}
+}
+
+// label asks for the process's labels. A process that is to be unconfined is so where there is no AppArmor.
 func (p *Plan) label(process *spec.Process) {
-	if process.ApparmorProfile != "" {
+	if process.ApparmorProfile != "" && (p.Host.LSM.Apparmor || process.ApparmorProfile != "unconfined") {
 		p.Steps = append(p.Steps, Label{"apparmor", process.ApparmorProfile})
 	}
 	if process.SelinuxLabel != "" {
@@ -242,8 +253,24 @@ func (c *creation) mount(m spec.Mount) {
 			c.cgroup(v)
 		}
 	default:
-		c.add(MountFS{m})
+		c.add(MountFS{c.labelled(m)})
 	}
+}
+
+// labelled gives a mount's files linux.mountLabel. Filesystems in which the policy labels each file by its name take no context; a bind
+// mount's files have labels of their own, and a label in the mount's options is its author's choice.
+func (c *creation) labelled(m spec.Mount) spec.Mount {
+	ruled := map[string]bool{"proc": true, "sysfs": true, "mqueue": true, "cgroup2": true, "selinuxfs": true}
+	if c.spec.Linux.MountLabel == "" || ruled[m.Type] || strings.Contains(m.Data, "context=") {
+		return m
+	}
+	context := `context="` + c.spec.Linux.MountLabel + `"` // quotes, since a label has commas
+	m.Options = append(slices.Clone(m.Options), context)
+	if m.Data != "" {
+		context = m.Data + "," + context
+	}
+	m.Data = context
+	return m
 }
 
 func (c *creation) cgroup(v View) {
@@ -327,9 +354,7 @@ func (c *creation) finish() {
 	s := c.spec
 	if s.HasProcess {
 		p := &s.Process
-		if c.spec.Linux.HasPersonality {
-			c.add(SetPersonality{c.spec.Linux.Personality})
-		}
+		c.personality(&c.spec.Linux)
 		if c.userMapped() && len(p.Rlimits) > 0 {
 			c.add(Barrier{Name: BarrierLimits})
 		}

@@ -11,6 +11,7 @@ type ExecInputs struct {
 	Inputs
 	Kinds   []spec.Kind // namespaces of the container that differ from the runtime's
 	Session string      // name of the container's session keyring, empty: keep the caller's
+	Linux   *spec.Linux // the container's own, for what holds for each of its processes: memory policy, personality; nil: neither
 }
 
 // Join plans a further process in the container whose first process is passed as a pidfd.
@@ -28,6 +29,9 @@ func Join(process *spec.Process, in ExecInputs) *Plan {
 	for _, t := range in.Tasks {
 		add(JoinCgroup{t})
 	}
+	if in.Linux != nil {
+		p.memoryPolicy(in.Linux)
+	}
 	p.label(process)
 	p.join(in.Kinds)
 	add(NewSession{})
@@ -36,6 +40,9 @@ func Join(process *spec.Process, in ExecInputs) *Plan {
 	}
 	if process.Terminal {
 		add(Console{UID: process.User.UID, GID: process.User.GID, Width: process.ConsoleWidth, Height: process.ConsoleHeight})
+	}
+	if in.Linux != nil {
+		p.personality(in.Linux)
 	}
 	if slices.Contains(in.Kinds, spec.UserNS) && len(process.Rlimits) > 0 {
 		add(Barrier{Name: BarrierLimits})

@@ -81,6 +81,9 @@ func (c *checker) platformLinux() {
 	if l.MountLabel != "" && !c.h.LSM.Selinux {
 		c.refuse("config-linux.md, Mount Label", "linux.mountLabel", "leave it out", "is %s, but SELinux is not enabled on this machine", q(l.MountLabel))
 	}
+	if strings.ContainsAny(l.MountLabel, "\"\\\n\r") {
+		c.refuse("config-linux.md, Mount Label", "linux.mountLabel", "", "is %s, and a label has neither quotes, backslashes nor line breaks", q(l.MountLabel))
+	}
 	if p := l.Personality; p != nil {
 		oneOf(c, "config-linux.md, Personality", "linux.personality.domain", p.Domain, names(personalities))
 		if len(p.Flags) > 0 {
