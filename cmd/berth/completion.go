@@ -83,6 +83,7 @@ _berth() {
 @OPTIONS@        ,*) words="@VERBS@" ;;
         @IDS@) words=$("${COMP_WORDS[0]}" "${root[@]}" list --quiet 2>/dev/null) ;;
         kill,1,*) words="@SIGNALS@" ;;
+        mounts,0,*) words="@MOUNTS@" ;;
         completion,0,*) words="bash zsh fish" ;;
         help,0,*) words="@VERBS@" ;;
         *) compopt -o default; return ;;
@@ -96,7 +97,7 @@ complete -F _berth berth
 func bashCompletion(b *strings.Builder) {
 	t := bashTables{}
 	t.verb("", globalFlags(new(globals)))
-	var names, ids []string
+	names, ids := []string(nil), []string{"mounts,1,*"}
 	for _, v := range allVerbs() {
 		names = append(names, v.name)
 		t.verb(v.name, v.flags)
@@ -108,6 +109,7 @@ func bashCompletion(b *strings.Builder) {
 		"@VALUES@", strings.Join(t.values, "|"), "@DIRECTORIES@", strings.Join(t.directories, "|"), "@FILES@", strings.Join(t.files, "|"),
 		"@CHOICES@", t.choices.String(), "@OPTIONS@", t.options.String(), "@IDS@", strings.Join(ids, "|"),
 		"@VERBS@", strings.Join(names, " "), "@SIGNALS@", strings.Join(signalWords(), " "),
+		"@MOUNTS@", strings.Join(mountsWords, " "),
 	).WriteString(b, bashFrame)
 }
 
@@ -199,6 +201,8 @@ func zshArguments(v *verb) string {
 	switch {
 	case v.name == "kill":
 		return "'1:container:_berth_ids' '2:signal:(" + strings.Join(signalWords(), " ") + ")'"
+	case v.name == "mounts":
+		return "'1:change:(" + strings.Join(mountsWords, " ") + ")' '2:container:_berth_ids' '3:file:_files'"
 	case v.name == "completion":
 		return "'1:shell:(bash zsh fish)'"
 	case v.name == "help":
@@ -232,6 +236,8 @@ func fishCompletion(b *strings.Builder) {
 			fmt.Fprintf(b, "complete -c berth -n '%s' -a '(berth list --quiet 2>/dev/null)'\n", seen)
 		case v.name == "completion":
 			fmt.Fprintf(b, "complete -c berth -n '%s' -a 'bash zsh fish'\n", seen)
+		case v.name == "mounts":
+			fmt.Fprintf(b, "complete -c berth -n '%s' -F -a '%s (berth list --quiet 2>/dev/null)'\n", seen, strings.Join(mountsWords, " "))
 		case v.name == "plan":
 			fmt.Fprintf(b, "complete -c berth -n '%s' -F\n", seen)
 		}

@@ -44,6 +44,7 @@ func verbs() []entry {
 		{"pause", pauseVerb},
 		{"resume", resumeVerb},
 		{"update", updateVerb},
+		{"mounts", mountsVerb},
 		{"spec", specVerb},
 		{"plan", planVerb},
 		{"features", featuresVerb},

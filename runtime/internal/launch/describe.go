@@ -52,6 +52,13 @@ func hint(step plan.Step, errno syscall.Errno) string {
 		if errno == syscall.ENODEV {
 			return "\nhint: the kernel does not know this filesystem type; see /proc/filesystems"
 		}
+	case plan.Unmount:
+		switch errno {
+		case syscall.EINVAL:
+			return "\nhint: nothing is mounted there"
+		case syscall.ELOOP:
+			return "\nhint: a symbolic link is on the way, which is not followed; give the path that it leads to"
+		}
 	case plan.SetUser:
 		if errno == syscall.EINVAL {
 			return "\nhint: the user namespace does not map this id"

@@ -80,6 +80,27 @@ func TestHookPlansAsExpected(t *testing.T) {
 	})
 }
 
+// TestMountsPlansAsExpected does so for mounts that come and go.
+func TestMountsPlansAsExpected(t *testing.T) {
+	each(t, "mounts", func(t *testing.T, a *archive) string {
+		s, err := resolve(t, a.file("mounts.json"), a.host(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := plan.ExecInputs{Inputs: plan.Inputs{ID: "c1", Host: a.host(t), Sources: map[int]plan.Source{0: {Dir: true}}}, Kinds: a.kinds(t)}
+		var away []string
+		for _, m := range s.Mounts {
+			away = append([]string{m.Destination}, away...)
+		}
+		text := ""
+		for _, p := range []*plan.Plan{plan.AddMounts(s.Mounts, in), plan.RemoveMounts(away, in)} {
+			checkLowers(t, p)
+			text += p.String()
+		}
+		return text
+	})
+}
+
 // each runs a test for each file of a folder, and compares or, with -update, writes its plan.
 func each(t *testing.T, folder string, planOf func(*testing.T, *archive) string) {
 	files, err := filepath.Glob(filepath.Join("testdata", folder, "*.txtar"))

@@ -2,6 +2,7 @@ package program
 
 import (
 	"fmt"
+	"path"
 	"strings"
 	"syscall"
 
@@ -21,6 +22,7 @@ const (
 	moveFromEmpty     = 4
 	moveToEmpty       = 0x40
 	mntDetach         = 2
+	umountNoFollow    = 8
 	spare             = 64 // a second scratch descriptor lies this far above the first
 	mountAttrReadonly = 1
 )
@@ -446,6 +448,18 @@ func (l *lowering) pivot(s plan.Pivot) {
 func (l *lowering) chroot(s plan.Chroot) {
 	l.call(stub.SysChroot, l.str(s.Path))
 	l.call(stub.SysChdir, l.str("/"))
+}
+
+// unmount takes a mount away by its name in the directory that holds it. No link is followed on the way: the container could lead
+// to one of its masks by it.
+func (l *lowering) unmount(s plan.Unmount) {
+	dir, name := path.Split(s.Destination)
+	at := l.take()
+	l.below(dir, oPATH|oDIRECTORY, resolveNoSymlinks).save(at)
+	l.call(stub.SysFchdir, at.arg())
+	l.call(stub.SysUmount, l.str(name), imm(mntDetach|umountNoFollow))
+	l.close(at)
+	l.free(at)
 }
 
 // setReadonly makes one mount read-only and leaves its other flags.

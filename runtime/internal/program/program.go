@@ -107,6 +107,10 @@ func (l *lowering) lower(step plan.Step) error {
 		l.pivot(s)
 	case plan.Chroot:
 		l.chroot(s)
+	case plan.OpenOwnRoot:
+		l.call(stub.SysOpenat, imm(noFD), l.str("/"), imm(oPATH|oDIRECTORY|oCLOEXEC), imm(0)).save(reg(regRoot))
+	case plan.Unmount:
+		l.unmount(s)
 	default:
 		return l.lowerProcess(step)
 	}

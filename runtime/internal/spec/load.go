@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/berth-oci/berth/runtime/internal/host"
 )
 
 // Load reads BUNDLE/config.json (bundle.md). The error names the file and the JSON path inside it. What the values mean is
@@ -51,6 +53,36 @@ func ParseResources(text string) (*specs.LinuxResources, error) {
 	v := new(specs.LinuxResources)
 	_, err := parse(text, v, readResources)
 	return v, err
+}
+
+// ParseMounts reads the JSON of mounts alone, as the verb mounts takes it: an array, or an object that has it as its member "mounts".
+func ParseMounts(text string) ([]specs.Mount, error) {
+	if strings.HasPrefix(strings.TrimLeft(text, " \t\r\n"), "[") {
+		text = `{"mounts":` + text + "}"
+	}
+	s := new(specs.Spec)
+	_, err := parse(text, s, func(r *reader, v *specs.Spec) {
+		r.object(func(key string) {
+			if key == "mounts" {
+				objects(r, &v.Mounts, readMount)
+				return
+			}
+			r.other()
+		}, "mounts")
+	})
+	return s.Mounts, err
+}
+
+// OpenMounts validates and resolves mounts that are added to a container. They are held to the same rules as those of its
+// config, raw, whose own the Spec does not have.
+func OpenMounts(raw *specs.Spec, bundle string, mounts []specs.Mount, h host.Host) (Spec, []Finding, error) {
+	part := &specs.Spec{Version: raw.Version, Root: raw.Root, Linux: raw.Linux, Mounts: mounts}
+	found := Validate(part, h)
+	if err := Refusal(found); err != nil {
+		return Spec{}, found, err
+	}
+	s, err := Resolve(part, bundle)
+	return s, found, err
 }
 
 func parse[T any](text string, v *T, read func(*reader, *T)) ([]string, error) {
