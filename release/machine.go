@@ -11,10 +11,17 @@ import (
 
 // machineCourt tries a binary under another architecture's own kernel, as root of a machine that ends with the trial.
 type machineCourt struct {
-	guest          *vm.Guest
+	boot           func(context.Context) (guest, error)
+	guest          guest
 	judge, runtime string // paths on this machine
 	at             string // where the binary is in the guest
 	follow         func(string)
+}
+
+// guest is a [vm.Guest], as far as a trial needs one.
+type guest interface {
+	Run(context.Context, vm.Job) (vm.Result, error)
+	Close() error
 }
 
 // judgeAt is the conformance command in the guest.
@@ -25,20 +32,42 @@ func (r *work) openMachine(ctx context.Context, judge string, bin Binary) (court
 	if r.NoMachines {
 		return nil, &notHere{"virtual machines were not wanted"}
 	}
-	r.follow(bin.Arch)("booting a virtual machine")
-	guest, err := vm.Machine{Arch: bin.Arch}.Boot(ctx)
+	follow := r.follow(bin.Arch)
+	follow("booting a virtual machine")
+	boot := func(ctx context.Context) (guest, error) { return vm.Machine{Arch: bin.Arch}.Boot(ctx) }
+	up, err := boot(ctx)
 	if vm.IsUnavailable(err) {
 		return nil, &notHere{fmt.Sprintf("this machine is %s and has no virtual one: %s", runtime.GOARCH, firstLine(err.Error()))}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &machineCourt{guest, judge, bin.Path, "/usr/bin/" + bin.Command, r.follow(bin.Arch)}, nil
+	return &machineCourt{boot, up, judge, bin.Path, "/usr/bin/" + bin.Command, follow}, nil
 }
 
 func (c *machineCourt) close() { c.guest.Close() }
 
+// attempts is how often a trial is begun when the machine itself breaks down: emulation panics a guest's kernel now and then, in
+// places that have nothing to do with what runs there. A runtime that brings the kernel down is found by this all the same.
+const attempts = 3
+
 func (c *machineCourt) hear(ctx context.Context, args ...string) ([]byte, error) {
+	for n := 1; ; n++ {
+		text, err := c.hearOnce(ctx, args...)
+		if n == attempts || !vm.Panicked(err) {
+			return text, err
+		}
+		c.follow("the virtual machine broke down: booting another")
+		c.guest.Close()
+		another, err := c.boot(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c.guest = another
+	}
+}
+
+func (c *machineCourt) hearOnce(ctx context.Context, args ...string) ([]byte, error) {
 	said := &tailWriter{each: c.follow}
 	var out bytes.Buffer
 	// An emulated processor is many times slower than a real one.

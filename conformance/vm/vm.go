@@ -19,6 +19,7 @@ import (
 	"io"
 	"io/fs"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -109,6 +110,9 @@ func IsUnavailable(err error) bool {
 	var u *Unavailable
 	return errors.As(err, &u)
 }
+
+// Panicked reports whether err says that a guest's kernel panicked.
+func Panicked(err error) bool { return err != nil && strings.Contains(err.Error(), "Kernel panic") }
 
 // Run boots the machine, runs one job in it and ends it.
 func (m Machine) Run(ctx context.Context, job Job) (Result, error) {

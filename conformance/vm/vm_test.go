@@ -229,7 +229,7 @@ func timeoutEndsTheMachine(t *testing.T, g *vm.Guest) {
 
 func panicEndsTheJobWithTheConsole(t *testing.T, g *vm.Guest) {
 	_, err := g.Run(t.Context(), vm.Job{Command: []string{"sh", "-c", "echo c >/proc/sysrq-trigger; sleep 1000"}})
-	if err == nil || !strings.Contains(err.Error(), "the machine ended") || !strings.Contains(err.Error(), "Kernel panic - not syncing: sysrq triggered crash") {
+	if err == nil || !vm.Panicked(err) || !strings.Contains(err.Error(), "the machine ended") || !strings.Contains(err.Error(), "Kernel panic - not syncing: sysrq triggered crash") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -83,7 +83,7 @@ func (p Package) RunIn(t *testing.T, m vm.Machine) {
 	for n := 1; ; n++ {
 		g := Boot(t, m)
 		r := p.runGuest(t, g)
-		if n == attempts || !r.panicked() {
+		if n == attempts || !vm.Panicked(r.err) {
 			r.report(t)
 			return
 		}
@@ -105,10 +105,6 @@ type outcome struct {
 	events []event
 	raw    string
 	err    error // the machine's or the parser's
-}
-
-func (o outcome) panicked() bool {
-	return o.err != nil && strings.Contains(o.err.Error(), "Kernel panic")
 }
 
 // report replays the guest's tests as subtests.
