@@ -135,6 +135,9 @@ func (c *creation) make() error {
 	if err := c.makeNotify(); err != nil {
 		return err
 	}
+	if err := c.makeResctrl(); err != nil {
+		return err
+	}
 	if err := c.launch(); err != nil {
 		return err
 	}
@@ -199,6 +202,9 @@ const startSocket = "start"
 // ready saves what the container is once it is complete.
 func (c *creation) ready() error {
 	if err := c.adjustOOM(&c.spec.Process, c.process.Pid, c.host.Rootless); err != nil {
+		return err
+	}
+	if err := joinResctrl(c.state, c.process.Pid); err != nil {
 		return err
 	}
 	if err := c.save(); err != nil {

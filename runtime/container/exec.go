@@ -268,6 +268,9 @@ func (x *execution) serve() error {
 	if err := x.adjustOOM(&x.process, x.stub.Pid, x.host.Rootless); err != nil {
 		return err
 	}
+	if err := joinResctrl(x.state, x.stub.Pid); err != nil {
+		return err
+	}
 	if p := x.options.PidFile; p != "" {
 		if err := writePidFile(p, x.stub.Pid); err != nil {
 			return err

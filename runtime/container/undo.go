@@ -8,6 +8,7 @@ import (
 
 	"github.com/berth-oci/berth/runtime/internal/cgroup"
 	"github.com/berth-oci/berth/runtime/internal/kernel"
+	"github.com/berth-oci/berth/runtime/internal/resctrl"
 	"github.com/berth-oci/berth/runtime/internal/store"
 )
 
@@ -35,7 +36,9 @@ func undo(u store.Undo) error {
 		return undoCgroup(u)
 	case store.UndoMount:
 		return ignore(kernel.Unmount(u.Path), syscall.EINVAL, syscall.ENOENT)
-	case store.UndoDirectory, store.UndoResctrl:
+	case store.UndoResctrl:
+		return resctrl.Remove(u.Path)
+	case store.UndoDirectory:
 		return ignore(syscall.Rmdir(u.Path), syscall.ENOENT)
 	case store.UndoFile:
 		return ignore(syscall.Unlink(u.Path), syscall.ENOENT)

@@ -10,7 +10,7 @@ import (
 func Modern() Host {
 	k := ParseKernel("6.12.0")
 	return Host{
-		Arch: "amd64", Kernel: k, PageSize: 4096, LastCap: 40, Permitted: 1<<41 - 1, Seccomp: true,
+		Arch: "amd64", Kernel: k, PageSize: 4096, LastCap: 40, Permitted: 1<<41 - 1, Seccomp: true, Resctrl: "/sys/fs/resctrl",
 		Cgroup: Cgroup{Mode: CgroupV2, Unified: "/sys/fs/cgroup"}, Features: featuresOf(k),
 	}
 }

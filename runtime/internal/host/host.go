@@ -17,6 +17,7 @@ type Host struct {
 	Permitted   uint64   `json:"permitted"` // our own permitted capabilities; a process in a new user namespace has all there are
 	Cgroup      Cgroup   `json:"cgroup"`
 	LSM         LSM      `json:"lsm"`
+	Resctrl     string   `json:"resctrl,omitempty"` // mount point of the resctrl filesystem, empty if there is none
 	Seccomp     bool     `json:"seccomp"`
 	MemfdNoexec int      `json:"memfdNoexec"` // vm.memfd_noexec: 0 free, 1 not executable unless asked for, 2 never executable
 	Features    Features `json:"features"`

@@ -20,6 +20,7 @@ func Probe() Host {
 		Permitted:   probePermitted(),
 		Cgroup:      probeCgroup(),
 		LSM:         probeLSM(),
+		Resctrl:     probeResctrl(),
 		Seccomp:     probeSeccomp(),
 		MemfdNoexec: probeMemfdNoexec(),
 	}
@@ -168,6 +169,26 @@ func cgroupOf(mountinfo string) Cgroup {
 		return Cgroup{Mode: CgroupV2, Unified: unified}
 	}
 	return Cgroup{Mode: CgroupNone}
+}
+
+// probeResctrl looks where the kernel makes a mount point if the processor can share out caches; only then can the filesystem be mounted, there
+// or elsewhere.
+func probeResctrl() string {
+	if syscall.Access("/sys/fs/resctrl", 0) != nil {
+		return ""
+	}
+	return mountedAt(readSmall("/proc/self/mountinfo", 1<<20), "resctrl")
+}
+
+// mountedAt is where a mount table has a filesystem of a type first, empty: nowhere. Escapes for blanks in its name stay.
+func mountedAt(mountinfo, kind string) string {
+	for line := range strings.Lines(mountinfo) {
+		before, after, _ := strings.Cut(line, " - ")
+		if fields := strings.Fields(before); len(fields) >= 5 && strings.HasPrefix(after, kind+" ") {
+			return fields[4]
+		}
+	}
+	return ""
 }
 
 func probeLSM() LSM {

@@ -334,6 +334,7 @@ func resolveIntelRdt(raw *specs.LinuxIntelRdt) IntelRdt {
 			r.Schemata = append(r.Schemata, line)
 		}
 	}
+	r.Fixed = len(r.Schemata)
 	r.Schemata = append(r.Schemata, raw.Schemata...)
 	return r
 }

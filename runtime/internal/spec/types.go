@@ -210,6 +210,7 @@ type TimeOffset struct {
 type IntelRdt struct {
 	ClosID           string   // empty: the container's id; "/": the default class
 	Schemata         []string // lines to write, in order: L3, MB, then the schemata list. Empty: write none
+	Fixed            int      // how many of them, from the first, a class that exists must have already: L3 and MB
 	EnableMonitoring bool
 }
 

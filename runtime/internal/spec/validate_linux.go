@@ -227,6 +227,9 @@ func (c *checker) intelRdt(r *specs.LinuxIntelRdt) {
 	if r == nil {
 		return
 	}
+	if c.h.Resctrl == "" {
+		c.refuse(clause, "linux.intelRdt", "leave it out, or run: mount -t resctrl resctrl /sys/fs/resctrl", "is given, but no resctrl filesystem is mounted")
+	}
 	if id := r.ClosID; id == "." || id == ".." || id != "/" && strings.ContainsAny(id, "/\n") {
 		c.refuse(clause, "linux.intelRdt.closID", `use a plain name, or "/" for the default class`, "%s is no name of a directory", q(id))
 	}
