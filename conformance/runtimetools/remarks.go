@@ -18,6 +18,7 @@ var Remarks = map[string]string{
 	"linux_mount_label":              `not applicable without SELinux: a label that cannot be applied is an error`,
 	"linux_process_apparmor_profile": `not applicable without AppArmor: a profile that cannot be applied is an error`,
 	"linux_ns_itype":                 `suite: takes away the mount namespace and leaves the mounts, which land on the host: runc leaves /proc, /dev and /sys mounted there; a strict runtime refuses`,
+	"pidfile":                        `suite: kills the container after its program, true, has ended; runtime.md, Kill: "Attempting to send a signal to a container that is neither created nor running MUST have no effect on the container and MUST generate an error"`,
 	"misc_props":                     `suite: the annotation's container executes /runtimetest, which the program does not put there`,
 	"process_capabilities":           `not applicable where the caller lacks a capability that the config asks for`,
 	"process_capabilities_fail":      `suite: wants an error for an unknown capability; config.md, Linux Process: a value that "cannot be mapped to a relevant kernel interface, or cannot be granted otherwise MUST be logged as a warning"`,
