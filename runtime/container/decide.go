@@ -96,6 +96,9 @@ func (d *decision) decideCgroup(r *Runtime, id string) error {
 		return err
 	}
 	h.Rootless = d.host.Rootless
+	if h.Rootless && r.SystemdCgroup { // a failure is that of starting the unit, which has the words for it
+		h.UserManager, _ = cgroup.UserManager()
+	}
 	request := cgroup.Request{ID: id, Owner: filepath.Join(r.Root, id), CgroupsPath: d.spec.Linux.CgroupsPath,
 		Systemd: r.SystemdCgroup, Resources: d.spec.Linux.Resources, Annotations: d.spec.Annotations, Host: h}
 	request.DelegateUID, request.Delegate = d.delegate()

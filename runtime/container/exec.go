@@ -239,6 +239,9 @@ func (x *execution) start() error {
 	if err != nil {
 		return err
 	}
+	if err := x.group.Approach(); err != nil {
+		return err
+	}
 	in, err := x.inputs(join)
 	if err != nil {
 		return err

@@ -288,6 +288,9 @@ func (r *Runtime) confined(e *store.Entry, s store.State, pidfd int) (*joinedHoo
 	if err != nil {
 		return nil, err
 	}
+	if err := x.group.Approach(); err != nil {
+		return nil, err
+	}
 	join := x.group.Join()
 	in, err := x.inputs(join)
 	if err != nil {

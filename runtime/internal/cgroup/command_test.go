@@ -44,6 +44,34 @@ berth kill other KILL
 for i in 1 2 3 4 5 6 7 8 9 10; do berth state other | grep -q stopped && break; sleep 0.5; done
 berth delete other
 test ! -e /sys/fs/cgroup/system.slice/berth-box.scope
+
+# the same below a plain user's own systemd
+echo 'tester:x:4242:4242::/:/bin/sh' >>/etc/passwd
+echo 'tester:x:4242:' >>/etc/group
+systemctl start user@4242.service
+export XDG_RUNTIME_DIR=/run/user/4242
+as() { su -p -s /bin/sh tester -c "$*"; }
+user() { as /bin/berth --systemd-cgroup "$@"; }
+cp -r /bundle/rootfs $XDG_RUNTIME_DIR/rootfs
+chown -R 4242:4242 $XDG_RUNTIME_DIR/rootfs
+cd $XDG_RUNTIME_DIR
+as /bin/berth spec --rootless
+sed -i 's/"terminal": true/"terminal": false/; s/"sh"/"sleep", "1000"/; s/"linux": {/&"cgroupsPath": "user.slice:berth:mine", "resources": {"pids": {"limit": 20}},/' config.json
+user run --detach mine >out 2>&1 </dev/null || { cat out /proc/self/cgroup; exit 1; }
+as systemctl --user is-active berth-mine.scope
+dir=$(echo /sys/fs/cgroup/user.slice/user-4242.slice/user@4242.service/user.slice/berth-mine.scope)
+test "$(cat $dir/pids.max)" = 20
+user update --pids-limit 33 mine
+as systemctl --user daemon-reload
+test "$(cat $dir/pids.max)" = 33
+user exec mine true
+user pause mine
+user state mine | grep -q '"paused"'
+user resume mine
+user stats --once --format json mine | grep -q '"pids":{"current":1,"limit":33}'
+user delete --force mine
+test ! -e $dir
+as systemctl --user is-active berth-mine.scope && exit 1
 echo all done
 `
 

@@ -93,8 +93,8 @@ func (l *Layout) startUnit() error {
 		return err
 	}
 	defer c.Close()
-	if l.Unit.User {
-		if err := l.moveBelowManager(c); err != nil {
+	if l.Unit.User && outsideManager(l.Dirs) {
+		if err := moveBelowManager(c, l.Owner); err != nil {
 			return err
 		}
 	}
@@ -114,27 +114,40 @@ func (l *Layout) startUnit() error {
 	return err
 }
 
-// moveBelowManager moves this process into a scope of its own where it is not below the user's manager yet, as in a session
-// of ssh. Without root a process can be born only in a group whose common ancestor with the parent's own may be written to,
-// and the user's manager is the highest group that the user may write to. podman does the same.
-func (l *Layout) moveBelowManager(c *dbus.Conn) error {
-	d, ok := l.Dir("")
-	if !ok {
+// Approach makes it possible that a process is born in the group: see moveBelowManager. Without the user's systemd it does
+// nothing.
+func (g *Group) Approach() error {
+	if !g.state.User || !outsideManager(g.dirs) {
 		return nil
 	}
-	b, err := os.ReadFile("/proc/self/cgroup")
+	c, err := connect(true)
 	if err != nil {
 		return err
 	}
-	manager, _, ok := strings.Cut(strings.TrimPrefix(d.Path, d.Mountpoint), ".service/")
-	if !ok || strings.HasPrefix(ownGroups(b)["cgroup2"], manager+".service/") {
-		return nil
-	}
+	defer c.Close()
+	return moveBelowManager(c, g.state.Owner)
+}
+
+// moveBelowManager moves this process into a scope of its own below the user's manager. Without root a process can be born
+// only in a group whose common ancestor with the parent's own may be written to, and the user's manager is the highest group
+// that the user may write to. podman does the same.
+func moveBelowManager(c *dbus.Conn, owner string) error {
 	pid := os.Getpid()
 	return startTransient(c, "berth-"+strconv.Itoa(pid)+".scope", []dbus.Property{
-		{Name: "Description", Value: "berth " + l.Owner}, {Name: "PIDs", Value: []uint32{uint32(pid)}},
+		{Name: "Description", Value: "berth " + owner}, {Name: "PIDs", Value: []uint32{uint32(pid)}},
 		{Name: "CollectMode", Value: "inactive-or-failed"},
 	})
+}
+
+// outsideManager says that this process is not below the user's manager that has the directories, as in a session of ssh.
+func outsideManager(dirs []Dir) bool {
+	d, ok := dirOf(dirs, "")
+	if !ok {
+		return false
+	}
+	manager, _, ok := strings.Cut(strings.TrimPrefix(d.Path, d.Mountpoint), ".service/")
+	b, err := os.ReadFile("/proc/self/cgroup")
+	return ok && err == nil && !strings.HasPrefix(ownGroups(b)["cgroup2"], manager+".service/")
 }
 
 // startTransient starts the unit. One of the same name that failed and was kept is cleared away; one that runs is somebody
@@ -203,14 +216,9 @@ func waitJob(c *dbus.Conn, reply dbus.Message, what, unit string) error {
 // placed checks that systemd put the unit where the layout has it.
 func (l *Layout) placed(c *dbus.Conn) error {
 	kind := map[bool]string{true: "Slice", false: "Scope"}[l.Unit.isSlice()]
-	t := dbus.Target{Service: systemdManager.Service, Path: unitObject(l.Unit.Name), Interface: "org.freedesktop.DBus.Properties"}
-	m, err := c.Call(t, "Get", "org.freedesktop.systemd1."+kind, "ControlGroup")
+	group, err := controlGroup(c, unitObject(l.Unit.Name), kind)
 	if err != nil {
 		return fmt.Errorf("ask systemd where %s is: %w", l.Unit.Name, err)
-	}
-	group, err := m.Body().VariantString()
-	if err != nil {
-		return err
 	}
 	for _, d := range l.Dirs {
 		if want := strings.TrimPrefix(d.Path, strings.TrimSuffix(d.Mountpoint, "/")); want != group {
@@ -218,6 +226,27 @@ func (l *Layout) placed(c *dbus.Conn) error {
 		}
 	}
 	return nil
+}
+
+// controlGroup asks for the group of an object of systemd's, which is of the given kind: "Scope", "Manager", …
+func controlGroup(c *dbus.Conn, object, kind string) (string, error) {
+	t := dbus.Target{Service: systemdManager.Service, Path: object, Interface: "org.freedesktop.DBus.Properties"}
+	m, err := c.Call(t, "Get", "org.freedesktop.systemd1."+kind, "ControlGroup")
+	if err != nil {
+		return "", err
+	}
+	return m.Body().VariantString()
+}
+
+// UserManager asks the caller's own systemd for its group, for [Host.UserManager]: below it are the user's units, wherever the
+// caller itself was started (a session, sudo, a service of the machine).
+func UserManager() (string, error) {
+	c, err := connect(true)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	return controlGroup(c, systemdManager.Path, "Manager")
 }
 
 // unitObject is the object path of a unit: every byte but letters and digits as _XX.

@@ -36,7 +36,7 @@ var Supported = Support{
 	CgroupV1:      true,
 	CgroupV2:      true,
 	Systemd:       true,
-	SystemdUser:   false,
+	SystemdUser:   true,
 	Rdma:          true,
 }
 
