@@ -29,7 +29,11 @@ func (r *Runtime) AddMounts(id string, mounts []byte) error {
 		if err != nil {
 			return err
 		}
-		err = v.run(plan.AddMounts(added, v.in))
+		label := ""
+		if v.config.Linux != nil {
+			label = v.config.Linux.MountLabel
+		}
+		err = v.run(plan.AddMounts(added, label, v.in))
 		if failed, ok := errors.AsType[*launch.StepError](err); ok {
 			return errors.Join(err, v.undo(added, failed.Step))
 		}

@@ -253,18 +253,18 @@ func (c *creation) mount(m spec.Mount) {
 			c.cgroup(v)
 		}
 	default:
-		c.add(MountFS{c.labelled(m)})
+		c.add(MountFS{labelled(m, c.spec.Linux.MountLabel)})
 	}
 }
 
 // labelled gives a mount's files linux.mountLabel. Filesystems in which the policy labels each file by its name take no context; a bind
 // mount's files have labels of their own, and a label in the mount's options is its author's choice.
-func (c *creation) labelled(m spec.Mount) spec.Mount {
+func labelled(m spec.Mount, label string) spec.Mount {
 	ruled := map[string]bool{"proc": true, "sysfs": true, "mqueue": true, "cgroup2": true, "selinuxfs": true}
-	if c.spec.Linux.MountLabel == "" || ruled[m.Type] || strings.Contains(m.Data, "context=") {
+	if label == "" || ruled[m.Type] || strings.Contains(m.Data, "context=") {
 		return m
 	}
-	context := `context="` + c.spec.Linux.MountLabel + `"` // quotes, since a label has commas
+	context := `context="` + label + `"` // quotes, since a label has commas
 	m.Options = append(slices.Clone(m.Options), context)
 	if m.Data != "" {
 		context = m.Data + "," + context

@@ -93,7 +93,7 @@ func TestMountsPlansAsExpected(t *testing.T) {
 			away = append([]string{m.Destination}, away...)
 		}
 		text := ""
-		for _, p := range []*plan.Plan{plan.AddMounts(s.Mounts, in), plan.RemoveMounts(away, in)} {
+		for _, p := range []*plan.Plan{plan.AddMounts(s.Mounts, s.Linux.MountLabel, in), plan.RemoveMounts(away, in)} {
 			checkLowers(t, p)
 			text += p.String()
 		}

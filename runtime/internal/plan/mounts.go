@@ -11,14 +11,14 @@ type Unmount struct{ Destination string }
 func (OpenOwnRoot) String() string { return "open the container's root directory" }
 func (s Unmount) String() string   { return "unmount " + quote(s.Destination) }
 
-// AddMounts plans a process that joins the container and mounts what create would have mounted. What is bound is opened by the
-// runtime, since the container sees nothing of the host's.
-func AddMounts(mounts []spec.Mount, in ExecInputs) *Plan {
+// AddMounts plans a process that joins the container and mounts what create would have mounted, with the label of linux.mountLabel.
+// What is bound is opened by the runtime, since the container sees nothing of the host's.
+func AddMounts(mounts []spec.Mount, label string, in ExecInputs) *Plan {
 	p := visit(in)
 	trees := 0
 	for _, m := range mounts {
 		if !m.IsBind {
-			p.Steps = append(p.Steps, MountFS{m})
+			p.Steps = append(p.Steps, MountFS{labelled(m, label)})
 			continue
 		}
 		p.Pass = append(p.Pass, Pass{Kind: PassTree, Path: m.Source, Recursive: m.Recursive})
