@@ -19,6 +19,8 @@ func (c *creation) answer(m program.Message) error {
 		return c.setTimeOffsets()
 	case plan.BarrierDevices:
 		return c.moveNetDevices()
+	case plan.BarrierPid:
+		return c.process.TellPid(innerPid(c.process.Pid))
 	case plan.BarrierLimits:
 		return raiseLimits(c.process.Pid, c.spec.Process.Rlimits)
 	case plan.BarrierHooks:

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"syscall"
 
 	"github.com/berth-oci/berth/runtime/internal/kernel"
@@ -232,13 +233,23 @@ func ReadMessage(fd int) (program.Message, error) {
 	return program.Parse(b), nil
 }
 
+// TellPid sends the waiting stub its pid, as a variable of the environment.
+func (p *Process) TellPid(pid int) error {
+	var variable [program.ListenPidSize]byte
+	copy(variable[:], plan.ListenPid+strconv.Itoa(pid))
+	return send(p.sync, variable[:])
+}
+
 // Continue lets a waiting stub go on.
 func (p *Process) Continue() error { return Continue(p.sync) }
 
 // Continue lets the stub at the other end of a socket go on.
-func Continue(fd int) error {
+func Continue(fd int) error { return send(fd, []byte{1}) }
+
+// send writes a few bytes, which a socket takes whole or not at all.
+func send(fd int, data []byte) error {
 	for {
-		_, err := syscall.Write(fd, []byte{1})
+		_, err := syscall.Write(fd, data)
 		if err == syscall.EINTR {
 			continue
 		}

@@ -359,6 +359,10 @@ func (c *creation) finish() {
 			c.add(Barrier{Name: BarrierLimits})
 		}
 		c.identity(p, c.in)
+		if c.in.ListenFDs > 0 && !c.new(spec.PIDNS) {
+			c.in.askPid = true
+			c.add(Barrier{Name: BarrierPid})
+		}
 	}
 	c.add(Barrier{Name: BarrierReady})
 	if !c.in.AtOnce {
@@ -435,6 +439,10 @@ func grant(c spec.Capabilities, grantable uint64) spec.Capabilities {
 	return c
 }
 
+// ListenPid begins the variable that says whom a service manager's descriptors are meant for (sd_listen_fds(3)). Nothing but this
+// stands for the pid that the runtime tells at [BarrierPid].
+const ListenPid = "LISTEN_PID="
+
 // environment is the config's, completed by HOME and by what a service manager's descriptors need.
 func environment(process *spec.Process, in Inputs) []string {
 	env := process.Env
@@ -442,7 +450,11 @@ func environment(process *spec.Process, in Inputs) []string {
 		env = append(slices.Clone(env), "HOME="+in.Home)
 	}
 	if in.ListenFDs > 0 {
-		env = append(slices.Clone(env), fmt.Sprintf("LISTEN_FDS=%d", in.ListenFDs), "LISTEN_PID=1")
+		pid := ListenPid + "1" // of the first process of a new PID namespace
+		if in.askPid {
+			pid = ListenPid
+		}
+		env = append(slices.Clone(env), fmt.Sprintf("LISTEN_FDS=%d", in.ListenFDs), pid)
 	}
 	return env
 }

@@ -33,6 +33,7 @@ type Inputs struct {
 	CgroupViews map[int][]View // by index of the mount: what a mount of type cgroup becomes on this machine
 
 	Grantable    uint64 // capabilities that the process can be given at all
+	askPid       bool   // the process's pid, for LISTEN_PID, is known only once it runs
 	ListenFDs    int    // descriptors among Preserve that a service manager passed (sd_listen_fds(3))
 	AtOnce       bool   // run: start without waiting for `start`
 	NoPivot      bool

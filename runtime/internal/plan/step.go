@@ -107,6 +107,7 @@ const (
 	BarrierReady   BarrierName = "ready"   // everything that create does is done
 	BarrierListen  BarrierName = "listen"  // take the seccomp listener
 	BarrierForked  BarrierName = "forked"  // learn the child's pid
+	BarrierPid     BarrierName = "pid"     // tell the process its pid, for LISTEN_PID
 
 	// These come within other steps.
 	BarrierConsole BarrierName = "console" // take the terminal's master
@@ -269,7 +270,7 @@ func (s Barrier) String() string {
 	text := map[BarrierName]string{
 		BarrierTime: "let the runtime set the time offsets", BarrierDevices: "let the runtime move the network devices", BarrierLimits: "let the runtime raise the resource limits", BarrierHooks: "let the runtime run the create hooks",
 		BarrierReady: "tell the runtime that all is set up", BarrierListen: "hand over the seccomp listener",
-		BarrierForked: "tell the runtime the pid",
+		BarrierForked: "tell the runtime the pid", BarrierPid: "learn the own pid from the runtime",
 	}[s.Name]
 	return text
 }

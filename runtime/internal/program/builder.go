@@ -155,9 +155,14 @@ func (b *builder) vector(list []string) arg {
 	return v
 }
 
+// repoint makes a pointer at an offset of a placed datum point to another.
+func (b *builder) repoint(at arg, offset int, to arg) {
+	binary.LittleEndian.PutUint64(b.data[at.value+uint64(offset):], to.value)
+}
+
 // pointer makes the eight bytes at an offset of a placed datum point to another.
 func (b *builder) pointer(at arg, offset int, to arg) {
-	binary.LittleEndian.PutUint64(b.data[at.value+uint64(offset):], to.value)
+	b.repoint(at, offset, to)
 	b.pointers = append(b.pointers, uint32(at.value)+uint32(offset))
 }
 

@@ -19,6 +19,7 @@ import (
 var barriers = map[plan.BarrierName]uint64{
 	plan.BarrierTime: 1, plan.BarrierHooks: 2, plan.BarrierReady: 3, plan.BarrierListen: 4, plan.BarrierForked: 5,
 	plan.BarrierConsole: 6, plan.BarrierIDMap: 7, plan.BarrierCopyUp: 8, plan.BarrierLimits: 9, plan.BarrierDevices: 10,
+	plan.BarrierPid: 11,
 }
 
 // Message is one message of the stub.
@@ -58,10 +59,21 @@ func (l *lowering) waitFor(name plan.BarrierName, index int, value arg) {
 }
 
 func (l *lowering) barrier(s plan.Barrier) {
-	if s.Name != plan.BarrierForked { // fork has said it
+	switch s.Name {
+	case plan.BarrierForked: // fork has said it
+	case plan.BarrierPid:
+		l.listenPid = l.bytes(make([]byte, ListenPidSize))
+		l.say(s.Name, 0, imm(0))
+		l.call(stub.SysRead, reg(stub.RegReport).arg(), l.listenPid, imm(ListenPidSize)).least(ListenPidSize)
+		l.call(stub.SysRead, reg(stub.RegReport).arg(), l.space(8), imm(1)).least(1)
+	default:
 		l.waitFor(s.Name, s.Index, imm(0))
 	}
 }
+
+// ListenPidSize is the length of what the runtime sends at the pid barrier before its usual byte: the whole variable, and zero
+// bytes behind it.
+const ListenPidSize = 32
 
 const (
 	tiocsptlck  = 0x40045431
@@ -227,6 +239,9 @@ func (l *lowering) findProgram(s plan.FindProgram) {
 // exec tries the candidates as execvp(3) does.
 func (l *lowering) exec(s plan.Exec) {
 	args, env := l.vector(s.Args), l.vector(s.Env)
+	if last := len(s.Env) - 1; l.listenPid != (arg{}) && s.Env[last] == plan.ListenPid {
+		l.repoint(env, last*8, l.listenPid)
+	}
 	for _, c := range s.Candidates {
 		h := l.call(stub.SysExecve, l.str(c), args, env)
 		if len(s.Candidates) > 1 {

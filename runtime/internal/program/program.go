@@ -24,6 +24,7 @@ type lowering struct {
 	namespaces int // namespaces joined so far
 	pts        int // register of the mounted devpts, -1: none
 	chdirLater reg
+	listenPid  arg             // where the variable LISTEN_PID is read to; zero: nowhere
 	known      map[string]bool // directories of the root filesystem that are certainly there
 	dir        string          // the directory that is kept open for nodes and links; empty: none
 	dirReg     reg
