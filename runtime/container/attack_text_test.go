@@ -1,6 +1,7 @@
 package container
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -144,7 +145,80 @@ func TestAttack33CrowdOfProcesses(t *testing.T) {
 	}
 }
 
+// TestAttack24GroupsDeeperThanAnyPath: a container that may write to its cgroup makes groups below it until no path reaches the last, and
+// puts a process there. It is listed, killed and removed with all the others.
+func TestAttack24GroupsDeeperThanAnyPath(t *testing.T) {
+	asRoot(t)
+	s := newScene(t)
+	dir, root := s.bundle(func(c *specs.Spec) {
+		for i := range c.Mounts {
+			if c.Mounts[i].Type == "cgroup" {
+				c.Mounts[i].Options = []string{"rw", "nosuid", "noexec", "nodev"}
+			}
+		}
+	}, "dig", "25", strings.Repeat("d", 200))
+	s.must(os.WriteFile(filepath.Join(root, "sleeper"), caller("", syscall.SYS_PPOLL), 0755))
+	out := filepath.Join(t.TempDir(), "out")
+	f, err := os.Create(out)
+	s.must(err)
+	defer f.Close()
+	id := unique(t)
+	s.must(s.runtime.Create(id, CreateOptions{Bundle: dir, Stdio: Stdio{Out: f}}))
+	defer s.runtime.Delete(id, true)
+	s.must(s.runtime.Start(id))
+	for range 500 {
+		if b, _ := os.ReadFile(out); strings.Contains(string(b), "\n") {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	b, err := os.ReadFile(out)
+	s.must(err)
+	if string(b) != "dug 25\n" {
+		t.Skipf("the groups cannot be made in this machine's hierarchies: %q", b)
+	}
+	if pids, err := s.runtime.Processes(id); err != nil || len(pids) != 2 {
+		t.Errorf("processes %v, %v", pids, err)
+	}
+	s.must(s.runtime.Delete(id, true))
+	reap()
+}
+
+// dig makes groups below each other, by paths that begin in the last one, and starts a process in the deepest.
+func dig(depth int, name string) error {
+	base := "/sys/fs/cgroup"
+	if _, err := os.Stat(base + "/pids"); err == nil { // a hierarchy of version 1
+		base += "/pids"
+	}
+	if err := os.Chdir(base); err != nil {
+		return err
+	}
+	for range depth {
+		if err := os.Mkdir(name, 0755); err != nil {
+			return err
+		}
+		if err := os.Chdir(name); err != nil {
+			return err
+		}
+	}
+	pid, err := syscall.ForkExec("/sleeper", []string{"sleeper"}, nil)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile("cgroup.procs", []byte(strconv.Itoa(pid)), 0)
+}
+
 func attackerCrowd(args []string) int {
+	if args[0] == "dig" {
+		n, _ := strconv.Atoi(args[1])
+		if err := dig(n, args[2]); err != nil {
+			fmt.Println(err)
+		} else {
+			fmt.Println("dug", n)
+		}
+		time.Sleep(time.Minute)
+		return 0
+	}
 	if args[0] != "crowd" {
 		return 2
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/berth-oci/berth/runtime/internal/host"
 )
@@ -109,14 +110,31 @@ func procsBelow(dir string) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
+	short, done := reach(dir)
+	defer done()
 	for _, sub := range subdirs(dir) {
-		more, err := procsBelow(dir + "/" + sub)
+		more, err := procsBelow(short + "/" + sub)
 		if err != nil {
 			return nil, err
 		}
 		pids = append(pids, more...)
 	}
 	return pids, nil
+}
+
+// reach gives a short name for a directory whose path comes near the length that the kernel takes (PATH_MAX, 4096 bytes): a container that may
+// write to its cgroup makes groups deeper than any path, since a path that begins in one of them is short. The name leads through a
+// descriptor that done gives back.
+func reach(dir string) (short string, done func()) {
+	const long, oPath = 2048, 0x200000
+	if len(dir) < long {
+		return dir, func() {}
+	}
+	fd, err := syscall.Open(dir, oPath|syscall.O_DIRECTORY|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return dir, func() {} // it has gone, and what is done with it will say so
+	}
+	return "/proc/self/fd/" + strconv.Itoa(fd), func() { syscall.Close(fd) }
 }
 
 // procs lists the processes of one directory. cgroup.procs of a threaded v2 group cannot be read (EOPNOTSUPP): its

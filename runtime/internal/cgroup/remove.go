@@ -70,12 +70,22 @@ func describeLeft(dir string, err error) string {
 
 // emptyTree removes what the container made inside a directory that is not its own, and takes the marks off.
 func emptyTree(dir string, deadline time.Time) error {
+	if err := removeBelow(dir, deadline); err != nil {
+		return err
+	}
+	unmark(dir)
+	return nil
+}
+
+// removeBelow removes all groups below a directory.
+func removeBelow(dir string, deadline time.Time) error {
+	short, done := reach(dir)
+	defer done()
 	for _, sub := range subdirs(dir) {
-		if err := removeTree(dir+"/"+sub, deadline); err != nil {
+		if err := removeTree(short+"/"+sub, deadline); err != nil {
 			return err
 		}
 	}
-	unmark(dir)
 	return nil
 }
 
@@ -89,10 +99,8 @@ func removeTree(dir string, deadline time.Time) error {
 		if !errors.Is(err, syscall.EBUSY) && !errors.Is(err, syscall.ENOTEMPTY) {
 			return err
 		}
-		for _, sub := range subdirs(dir) {
-			if err := removeTree(dir+"/"+sub, deadline); err != nil {
-				return err
-			}
+		if err := removeBelow(dir, deadline); err != nil {
+			return err
 		}
 		if time.Now().After(deadline) {
 			return rmdir(dir)
