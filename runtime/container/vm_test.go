@@ -25,4 +25,5 @@ func TestInOtherWorlds(t *testing.T) {
 
 const inOtherWorlds = "^Test(RunReturnsTheProgramsStatus|ProcessIsWhatTheConfigSays|NothingOfTheRuntimeReachesTheProgram|" +
 	"NamespacesAreNew|UserNamespaceMapsIds|Lifecycle|CreatedContainerDiesOfSignals|MissingProgramIsNamed|ExecJoinsTheContainer|ExecGoesIntoGroupsBelow|" +
+	"MeterFollowsAContainerThroughItsLives|" +
 	"ProtectedPathsCannotBeWrittenOrRead|MountsCoverEarlierOnes|EveryOperationMayFail)$"
