@@ -43,6 +43,7 @@ var verbs = []verb{
 }
 
 func main() {
+	syscall.Umask(0o022) // what the checks lay out must be within reach of users other than this one
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(code(dispatch(ctx, os.Args[1:])))

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -46,6 +47,7 @@ func (g Gate) Coverage(ctx context.Context) error {
 		return fmt.Errorf("cannot measure coverage: %w", err)
 	}
 	defer os.RemoveAll(dir)
+	defer syscall.Umask(syscall.Umask(0o022)) // tests lay out files for other users
 	tally, err := g.runTests(ctx, dir)
 	if err != nil {
 		return err
