@@ -23,7 +23,7 @@ func ownNetwork(t *testing.T) {
 	}
 	ip(t, "link add eth7 type veth peer name other7")
 	ip(t, "addr add 10.9.8.7/24 dev eth7")
-	ip(t, "addr add fd00:9::7/64 dev eth7 nodad")
+	ip(t, "addr add fd00:9::7/64 dev eth7")
 	ip(t, "link set eth7 up")
 }
 
