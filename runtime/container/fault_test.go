@@ -41,6 +41,14 @@ func everything(c *specs.Spec) {
 		StartContainer: []specs.Hook{{Path: "/probe", Args: []string{"probe", "exit", "0"}}}}
 }
 
+// all is everything that this kernel can do.
+func all() func(*specs.Spec) {
+	if !host.Probe().Features.MountSetattr {
+		return simpler
+	}
+	return everything
+}
+
 // simpler leaves out what an old kernel cannot do.
 func simpler(c *specs.Spec) {
 	everything(c)
@@ -53,11 +61,7 @@ func simpler(c *specs.Spec) {
 // that the operation belongs to, and nothing may be left.
 func TestEveryOperationMayFail(t *testing.T) {
 	asRoot(t)
-	config := everything
-	if !host.Probe().Features.MountSetattr {
-		config = simpler
-	}
-	dir := bundle(t, config, "exit", "0")
+	dir := bundle(t, all(), "exit", "0")
 	r := runtimeFor(t)
 	count := 0
 	r.edit = func(p *program.Program) { count = p.Len() }

@@ -313,7 +313,7 @@ func (s *trial) wantNothing(t *testing.T, what string) {
 // TestKilledAtEveryStep kills berth at each step of a plan that uses everything: create and run while the step is at work in
 // the new process, start where the step comes after it.
 func TestKilledAtEveryStep(t *testing.T) {
-	s := newTrial(t, everything, "exit", "0")
+	s := newTrial(t, all(), "exit", "0")
 	for _, verb := range []string{"create", "run"} {
 		d, err := s.decide(s.id, CreateOptions{Bundle: s.bundle, PreserveFDs: 1}, verb == "run")
 		if err != nil {
@@ -381,7 +381,7 @@ func isJoin(s plan.Step) bool { _, joins := s.(plan.JoinCgroup); return joins }
 
 // TestKilledAtAnyMoment kills each verb at moments spread over the time it takes.
 func TestKilledAtAnyMoment(t *testing.T) {
-	s := newTrial(t, everything, "exit", "0")
+	s := newTrial(t, all(), "exit", "0")
 	moments := 20
 	if testing.Short() {
 		moments = 3

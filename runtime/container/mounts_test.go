@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/berth-oci/berth/runtime/internal/host"
 )
 
 // inside is a container that sleeps, seen through /proc/PID/root.
@@ -25,6 +27,9 @@ type inside struct {
 func sleeping(t *testing.T, change func(*specs.Spec)) inside {
 	t.Helper()
 	asRoot(t)
+	if f := host.Probe().Features; !f.NewMount || !f.MountSetattr || !f.Openat2 {
+		t.Skip("needs Linux 5.12: mounts of a running container")
+	}
 	r, id := runtimeFor(t), unique(t)
 	dir := bundle(t, func(c *specs.Spec) {
 		c.Root.Readonly = false

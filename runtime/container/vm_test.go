@@ -30,5 +30,5 @@ func TestInOtherWorlds(t *testing.T) {
 
 const inEveryWorld = "RunReturnsTheProgramsStatus|ProcessIsWhatTheConfigSays|NothingOfTheRuntimeReachesTheProgram|" +
 	"NamespacesAreNew|UserNamespaceMapsIds|Lifecycle|CreatedContainerDiesOfSignals|MissingProgramIsNamed|ExecJoinsTheContainer|ExecGoesIntoGroupsBelow|" +
-	"MeterFollowsAContainerThroughItsLives|" +
+	"MeterFollowsAContainerThroughItsLives|GC.*|PausedContainerDies|KilledAtEveryStep|StartWaitsUntilTheProgramIsReady|MountsComeAndGo|" +
 	"ProtectedPathsCannotBeWrittenOrRead|MountsCoverEarlierOnes|EveryOperationMayFail"
