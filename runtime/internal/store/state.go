@@ -33,11 +33,6 @@ type State struct {
 	Namespaces   map[string]string // spec type → path that stays good while Init lives
 	IntelRdt     string            // the resctrl group
 	NoNewKeyring bool
-	ConfigDigest string // "sha256:HEX" of config.json as it was read
-
-	// Hooks that run after create, as config.json has them, because the bundle may change meanwhile.
-	Poststart json.RawMessage
-	Poststop  json.RawMessage
 
 	// Extra holds what single features keep, under their own names.
 	Extra map[string]json.RawMessage
@@ -149,9 +144,6 @@ func encodeState(s State) []byte {
 	table(&l, "namespace", s.Namespaces)
 	l.text("intelRdt", s.IntelRdt)
 	l.flag("noNewKeyring", s.NoNewKeyring)
-	l.text("configDigest", s.ConfigDigest)
-	l.text("poststart", string(s.Poststart))
-	l.text("poststop", string(s.Poststop))
 	table(&l, "extra", s.Extra)
 	l.put(stateTail)
 	return l
@@ -219,12 +211,6 @@ func (s *State) take(l *line) {
 		s.IntelRdt = l.text()
 	case "noNewKeyring":
 		s.NoNewKeyring = true
-	case "configDigest":
-		s.ConfigDigest = l.text()
-	case "poststart":
-		s.Poststart = json.RawMessage(l.text())
-	case "poststop":
-		s.Poststop = json.RawMessage(l.text())
 	case "extra":
 		entry(l, &s.Extra)
 	default:

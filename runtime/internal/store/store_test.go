@@ -219,8 +219,7 @@ func TestSaveReplacesTheState(t *testing.T) {
 		Init:        Process{Pid: 12, Start: 1 << 63, Boot: "b"}, Started: true,
 		Cgroup: cgroup.State{Mode: "hybrid", Unit: "u.scope", User: true, Dirs: []cgroup.Dir{{Version: 2, Mountpoint: "/m", Path: "/m/c"},
 			{Version: 1, Controllers: []string{"cpu", "cpuacct"}, Mountpoint: "/n", Path: "/n/c"}}},
-		Namespaces: map[string]string{"network": "/proc/12/ns/net"}, IntelRdt: "/r", NoNewKeyring: true, ConfigDigest: "sha256:00",
-		Poststart: json.RawMessage(`[{"path":"/h"}]`), Poststop: json.RawMessage(`[]`),
+		Namespaces: map[string]string{"network": "/proc/12/ns/net"}, IntelRdt: "/r", NoNewKeyring: true,
 		Extra: map[string]json.RawMessage{"x": json.RawMessage(`1`)},
 	}
 	must(t, e.Save(State{Bundle: "/former"}))
