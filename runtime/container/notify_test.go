@@ -99,6 +99,13 @@ func notifyProgram(args []string) int {
 // evil is what a program may try beside the one word that counts.
 const evil = "STATUS=all yours\nMAINPID=1\nREADY=1\nFDSTORE=1"
 
+func wantReady(t *testing.T, got []string, pid int) {
+	t.Helper()
+	if want := []string{"READY=1\nMAINPID=" + strconv.Itoa(pid), "BARRIER=1"}; !slices.Equal(got, want) {
+		t.Errorf("the manager got %q, want %q", got, want)
+	}
+}
+
 func TestDetachedRunTellsTheManagerThatTheProgramIsReady(t *testing.T) {
 	asRoot(t)
 	for name, change := range map[string]func(*specs.Spec){
@@ -119,10 +126,7 @@ func TestDetachedRunTellsTheManagerThatTheProgramIsReady(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := state(t, r, id, Running)
-			want := []string{"READY=1\nMAINPID=" + strconv.Itoa(s.Pid), "BARRIER=1"}
-			if got := messages(); !slices.Equal(got, want) {
-				t.Errorf("the manager got %q, want %q", got, want)
-			}
+			wantReady(t, messages(), s.Pid)
 			if err := r.Delete(id, true); err != nil {
 				t.Error(err)
 			}
@@ -164,10 +168,7 @@ func TestStartWaitsUntilTheProgramIsReady(t *testing.T) {
 	if err := <-started; err != nil {
 		t.Error(err)
 	}
-	want := []string{"READY=1\nMAINPID=" + strconv.Itoa(s.Pid), "BARRIER=1"}
-	if got := messages(); !slices.Equal(got, want) {
-		t.Errorf("the manager got %q, want %q", got, want)
-	}
+	wantReady(t, messages(), s.Pid)
 	if err := r.Delete(id, true); err != nil {
 		t.Error(err)
 	}
@@ -182,10 +183,7 @@ func TestForegroundRunStaysTheMainProcess(t *testing.T) {
 	if status, err := r.Run(unique(t), RunOptions{CreateOptions: CreateOptions{Bundle: dir}}); err != nil || status != 6 {
 		t.Fatalf("exit status %d, %v", status, err)
 	}
-	want := []string{"READY=1\nMAINPID=" + strconv.Itoa(os.Getpid()), "BARRIER=1"}
-	if got := messages(); !slices.Equal(got, want) {
-		t.Errorf("the manager got %q, want %q", got, want)
-	}
+	wantReady(t, messages(), os.Getpid())
 }
 
 func TestProgramThatIsNeverReadyHoldsNobodyUp(t *testing.T) {
