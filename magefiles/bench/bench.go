@@ -1,13 +1,15 @@
 // Package bench compares how long container runtimes take for the same bundles, in one run.
 //
-// Nobody is trusted to be fast: the runtimes take turns, so that whatever else the machine does hits each alike, and there are
-// at least 10 ms between two runs, since back-to-back runs hide what moving a process into a cgroup costs.
+// Nobody is trusted to be fast: the runtimes take turns, in another order each round, so that whatever else the machine does, and
+// whatever the one before has left to be done, hits each alike; and there are at least 10 ms between two runs, since back-to-back
+// runs hide what moving a process into a cgroup costs.
 package bench
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -128,8 +130,9 @@ func (c *Comparison) row(ctx context.Context, s scenario, prefix string) (row Ro
 		}
 	}
 	for round := range warmUp + s.rounds {
-		for i, contender := range c.Contenders {
-			id := constant(i)
+		// In another order each round: what a runtime leaves to the kernel to do later falls on each of the others alike.
+		for _, i := range rand.New(rand.NewPCG(0, uint64(round))).Perm(len(c.Contenders)) {
+			contender, id := c.Contenders[i], constant(i)
 			if s.before == nil {
 				id = fmt.Sprintf("%s-%d", id, round)
 			}

@@ -13,7 +13,7 @@ import (
 // Write prints the comparison as Markdown: medians, and their ratios.
 func (c *Comparison) Write(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Performance\n\nOne run of `go tool mage bench`: the runtimes take turns, at least %d ms apart; medians of wall-clock times.\n", pause.Milliseconds())
+	fmt.Fprintf(&b, "# Performance\n\nOne run of `go tool mage bench`: the runtimes take turns in an order of chance, at least %d ms apart; medians of wall-clock times.\n", pause.Milliseconds())
 	b.WriteString("The bundle is the one that `berth spec` writes, with a static busybox.\n\n")
 	fmt.Fprintf(&b, "Machine: %s, %d processors, %s.\n", kernel(), runtime.NumCPU(), cgroups())
 	if c.Hidden != "" {
