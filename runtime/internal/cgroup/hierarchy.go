@@ -62,22 +62,22 @@ func (h Host) Mode() host.CgroupMode {
 // Probe reads /proc/self/mountinfo, /proc/self/cgroup and the controllers of the v2 hierarchy. Rootless is left to the
 // caller, who knows its user namespace.
 func Probe() (Host, error) {
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	mounts, err := readFile("/proc/self/mountinfo")
 	if err != nil {
 		return Host{}, fmt.Errorf("cannot find the cgroup mounts: %w", err)
 	}
-	self, err := os.ReadFile("/proc/self/cgroup")
+	self, err := readFile("/proc/self/cgroup")
 	if err != nil && !os.IsNotExist(err) { // a kernel without cgroups has no such file
 		return Host{}, fmt.Errorf("cannot find the own cgroup: %w", err)
 	}
-	h := Parse(mounts, self)
+	h := Parse([]byte(mounts), []byte(self))
 	for i := range h.Hierarchies {
 		if x := &h.Hierarchies[i]; x.Version == 2 {
-			b, err := os.ReadFile(x.Mountpoint + "/cgroup.controllers")
+			b, err := readFile(x.Mountpoint + "/cgroup.controllers")
 			if err != nil {
 				return Host{}, fmt.Errorf("cannot list the controllers of the v2 hierarchy: %w", err)
 			}
-			x.Controllers = strings.Fields(string(b))
+			x.Controllers = strings.Fields(b)
 		}
 		h.Hierarchies[i].Denied = h.Hierarchies[i].denied()
 	}
