@@ -28,7 +28,8 @@ type CreateOptions struct {
 	NoNewKeyring  bool
 	Stdio         Stdio
 
-	ownTerminal bool // run in the foreground: the terminal stays here
+	ownTerminal bool   // run in the foreground: the terminal stays here
+	launching   func() // is called before the process is made; nil: nothing is
 }
 
 // Create makes the container and leaves its process waiting for Start. After an error nothing of it is left.
@@ -191,6 +192,9 @@ func (c *creation) launch() (err error) {
 			return fmt.Errorf("cannot make the start socket: %w", err)
 		}
 		o.StartFD = c.listener
+	}
+	if c.options.launching != nil {
+		c.options.launching()
 	}
 	c.process, err = launch.Start(c.plan, o)
 	return err

@@ -217,6 +217,10 @@ func (x *execution) run() (int, error) {
 	case x.options.ConsoleSocket == "":
 		x.console = t.take
 	}
+	if !x.options.Detach {
+		t.catch()
+		defer t.release()
+	}
 	if err := x.start(); err != nil {
 		t.close()
 		return 0, err

@@ -3,7 +3,6 @@ package container
 import (
 	"errors"
 	"os"
-	"os/signal"
 	"syscall"
 
 	"github.com/berth-oci/berth/runtime/internal/kernel"
@@ -22,6 +21,10 @@ type RunOptions struct {
 // program runs.
 func (r *Runtime) Run(id string, o RunOptions) (int, error) {
 	var t terminal
+	defer t.release()
+	if !o.Detach {
+		o.launching = t.catch
+	}
 	console := sendConsole(o.ConsoleSocket)
 	if o.ConsoleSocket == "" && !o.Detach {
 		o.ownTerminal = true
@@ -102,14 +105,7 @@ func (c *creation) finish() error {
 // status comes out.
 func (t *terminal) attend(p *launch.Process) (int, error) {
 	defer t.close()
-	signals := make(chan os.Signal, 32)
-	signal.Notify(signals, forwarded...)
-	defer func() { signal.Stop(signals); close(signals) }()
-	go func() {
-		for s := range signals {
-			t.forward(p.Pidfd, s.(syscall.Signal))
-		}
-	}()
+	t.caught.to <- func(s syscall.Signal) { t.forward(p.Pidfd, s) }
 	t.resize()
 	done := t.copy()
 	status, err := p.Wait()
@@ -118,11 +114,6 @@ func (t *terminal) attend(p *launch.Process) (int, error) {
 	}
 	return status, err
 }
-
-// forwarded are the signals that somebody may send to the runtime and mean the container; the others are about this process
-// itself.
-var forwarded = []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2,
-	syscall.SIGALRM, syscall.SIGCONT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGWINCH, syscall.SIGIO, syscall.SIGPWR}
 
 func (t *terminal) forward(pidfd int, s syscall.Signal) {
 	if s == syscall.SIGWINCH && t.master != nil {

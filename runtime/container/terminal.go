@@ -13,7 +13,12 @@ import (
 type terminal struct {
 	master  *os.File
 	restore func()
+	caught  *caught // signals for the container's process; nil: none are
 }
+
+// catch begins to catch the caller's signals, which [terminal.attend] forwards; release ends it.
+func (t *terminal) catch()   { t.caught = catch() }
+func (t *terminal) release() { t.caught.release() }
 
 // take keeps the master and puts the caller's terminal into raw mode, so that the container's alone interprets keys.
 func (t *terminal) take(master int) error {
