@@ -39,7 +39,10 @@ func (r *Runtime) Create(id string, o CreateOptions) error {
 		return err
 	}
 	defer c.close()
-	return c.process.Continue()
+	if err := c.process.Continue(); err != nil { // it has ended meanwhile
+		return c.fail(c.process.Cause(err))
+	}
+	return nil
 }
 
 // creation is a container in the making, and what has to be undone if it fails.

@@ -175,17 +175,17 @@ func (p *Process) Serve(answer func(m program.Message) error) error {
 			return nil
 		}
 		if err := answer(m); err != nil {
-			return p.cause(err)
+			return p.Cause(err)
 		}
 		if err := p.Continue(); err != nil {
-			return p.cause(err)
+			return p.Cause(err)
 		}
 	}
 }
 
-// cause is why the runtime's part failed: if the stub has failed meanwhile, its report says more than what followed from
+// Cause is why the runtime's part failed: if the stub has failed meanwhile, its report says more than what followed from
 // it.
-func (p *Process) cause(err error) error {
+func (p *Process) Cause(err error) error {
 	if ready, perr := kernel.Readable(p.sync); perr != nil || !ready {
 		return err
 	}
@@ -263,7 +263,7 @@ func send(fd int, data []byte) error {
 // Finish lets the stub go from its ready barrier to the program, and waits until execve has succeeded.
 func (p *Process) Finish(answer func(m program.Message) error) error {
 	if err := p.Continue(); err != nil {
-		return err
+		return p.Cause(err)
 	}
 	for {
 		m, err := ReadMessage(p.sync)
