@@ -40,6 +40,15 @@ func contested(t *testing.T, cgroup string) (dir string, berth func(args ...stri
 	if err := berth("spec"); err != nil {
 		t.Fatal(err)
 	}
+	patchConfig(t, dir, map[string]any{"process": map[string]any{"terminal": false, "args": []any{"sleep", "1000"}},
+		"linux": map[string]any{"cgroupsPath": cgroup}})
+	t.Cleanup(func() { nothingLeft(t, filepath.Join(dir, "state"), cgroup) })
+	return dir, berth
+}
+
+// patchConfig merges the patch into the bundle's config.json.
+func patchConfig(t *testing.T, dir string, patch map[string]any) {
+	t.Helper()
 	path := filepath.Join(dir, "config.json")
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -49,16 +58,12 @@ func contested(t *testing.T, cgroup string) (dir string, berth func(args ...stri
 	if err := json.Unmarshal(text, &config); err != nil {
 		t.Fatal(err)
 	}
-	config = merge(config, map[string]any{"process": map[string]any{"terminal": false, "args": []any{"sleep", "1000"}},
-		"linux": map[string]any{"cgroupsPath": cgroup}})
-	if text, err = json.Marshal(config); err != nil {
+	if text, err = json.Marshal(merge(config, patch)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { nothingLeft(t, filepath.Join(dir, "state"), cgroup) })
-	return dir, berth
 }
 
 // nothingLeft looks for containers, their mounts and their cgroups.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -15,21 +14,7 @@ import (
 // running starts "berth run" on a contested bundle changed by the patch.
 func running(t *testing.T, dir, id string, patch map[string]any) (*exec.Cmd, *bufio.Reader) {
 	t.Helper()
-	path := filepath.Join(dir, "config.json")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var config any
-	if err := json.Unmarshal(text, &config); err != nil {
-		t.Fatal(err)
-	}
-	if text, err = json.Marshal(merge(config, patch)); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	patchConfig(t, dir, patch)
 	cmd := exec.Command("berth", "--root", filepath.Join(dir, "state"), "run", id)
 	cmd.Dir = dir
 	out, err := cmd.StdoutPipe()

@@ -105,6 +105,7 @@ func (c *creation) finish() error {
 // status comes out.
 func (t *terminal) attend(p *launch.Process) (int, error) {
 	defer t.close()
+	defer t.release() // before the caller closes the pidfd that is forwarded to
 	t.caught.to <- func(s syscall.Signal) { t.forward(p.Pidfd, s) }
 	t.resize()
 	done := t.copy()

@@ -16,9 +16,14 @@ type terminal struct {
 	caught  *caught // signals for the container's process; nil: none are
 }
 
-// catch begins to catch the caller's signals, which [terminal.attend] forwards; release ends it.
-func (t *terminal) catch()   { t.caught = catch() }
-func (t *terminal) release() { t.caught.release() }
+// catch begins to catch the caller's signals, which [terminal.attend] forwards.
+func (t *terminal) catch() { t.caught = catch() }
+
+// release ends the catching, if there is any.
+func (t *terminal) release() {
+	t.caught.release()
+	t.caught = nil
+}
 
 // take keeps the master and puts the caller's terminal into raw mode, so that the container's alone interprets keys.
 func (t *terminal) take(master int) error {
