@@ -1,7 +1,9 @@
 package container
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -201,6 +203,43 @@ func TestCreatedContainerDiesOfSignals(t *testing.T) {
 		if err := r.Delete(id, false); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// What is sent to a runtime in the foreground reaches the program, that of run as that of exec.
+func TestSignalsReachTheProgram(t *testing.T) {
+	asRoot(t)
+	s := newScene(t)
+	dir, _ := s.bundle(nil, "trap")
+	sleeper, _ := s.bundle(nil, "sleep")
+	id := s.started(sleeper)
+	for name, foreground := range map[string]func(Stdio) (int, error){
+		"run": func(o Stdio) (int, error) {
+			return s.runtime.Run(unique(t), RunOptions{CreateOptions: CreateOptions{Bundle: dir, Stdio: o}})
+		},
+		"exec": func(o Stdio) (int, error) {
+			return s.runtime.Exec(id, ExecOptions{Args: []string{"/probe", "trap"}, Stdio: o})
+		},
+	} {
+		r, w, err := os.Pipe()
+		s.must(err)
+		sent := make(chan error, 1)
+		go func() {
+			line, err := bufio.NewReader(r).ReadString('\n')
+			if err == nil && line != "ready\n" {
+				err = fmt.Errorf("it says %q", line)
+			}
+			if err == nil {
+				err = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+			}
+			sent <- err
+		}()
+		status, err := foreground(Stdio{Out: w})
+		w.Close()
+		if serr := <-sent; err != nil || serr != nil || status != 42 {
+			t.Errorf("%s: exit %d, %v, %v, want 42", name, status, err, serr)
+		}
+		r.Close()
 	}
 }
 

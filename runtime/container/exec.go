@@ -54,6 +54,7 @@ type execution struct {
 	process spec.Process
 	options ExecOptions
 	console func(master int) error
+	letting func() error // is called right before the program is let go; nil: nothing is
 	stub    *launch.Process
 }
 
@@ -217,9 +218,9 @@ func (x *execution) run() (int, error) {
 	case x.options.ConsoleSocket == "":
 		x.console = t.take
 	}
+	defer t.release()
 	if !x.options.Detach {
-		t.catch()
-		defer t.release()
+		x.letting = t.catch
 	}
 	if err := x.start(); err != nil {
 		t.close()
@@ -285,6 +286,11 @@ func (x *execution) serve() error {
 	}
 	if p := x.options.PidfdSocket; p != "" {
 		if err := kernel.SendFD(p, []byte("pidfd"), x.stub.Pidfd); err != nil {
+			return err
+		}
+	}
+	if x.letting != nil {
+		if err := x.letting(); err != nil {
 			return err
 		}
 	}

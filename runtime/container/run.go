@@ -2,10 +2,9 @@ package container
 
 import (
 	"errors"
+	"fmt"
 	"os"
-	"syscall"
 
-	"github.com/berth-oci/berth/runtime/internal/kernel"
 	"github.com/berth-oci/berth/runtime/internal/launch"
 	"github.com/berth-oci/berth/runtime/internal/store"
 )
@@ -22,9 +21,6 @@ type RunOptions struct {
 func (r *Runtime) Run(id string, o RunOptions) (int, error) {
 	var t terminal
 	defer t.release()
-	if !o.Detach {
-		o.launching = t.catch
-	}
 	console := sendConsole(o.ConsoleSocket)
 	if o.ConsoleSocket == "" && !o.Detach {
 		o.ownTerminal = true
@@ -35,7 +31,12 @@ func (r *Runtime) Run(id string, o RunOptions) (int, error) {
 		return 0, err
 	}
 	defer c.close()
-	n, err := c.begin()
+	n, err := c.begin(func() error {
+		if o.Detach {
+			return nil
+		}
+		return t.catch()
+	})
 	if err != nil {
 		t.close()
 		return 0, err
@@ -46,13 +47,7 @@ func (r *Runtime) Run(id string, o RunOptions) (int, error) {
 		r.introduce(n, c.state)
 		return 0, nil
 	}
-	told := make(chan struct{})
-	go func() {
-		defer close(told)
-		if err := n.pass(c.process.Pidfd, os.Getpid()); err != nil {
-			r.warn(err.Error())
-		}
-	}()
+	told := r.tellManager(n, c.process.Pidfd)
 	status, err := t.attend(c.process)
 	<-told
 	if err != nil || o.Keep {
@@ -61,8 +56,24 @@ func (r *Runtime) Run(id string, o RunOptions) (int, error) {
 	return status, c.finish()
 }
 
-// begin lets the program run, with the hooks before and after it. The caller closes the notifier.
-func (c *creation) begin() (*notifier, error) {
+// tellManager passes the program's readiness on, beside whatever the caller does; the channel closes when that is over.
+func (r *Runtime) tellManager(n *notifier, pidfd int) <-chan struct{} {
+	told := make(chan struct{})
+	if n == nil {
+		close(told)
+		return told
+	}
+	go func() {
+		defer close(told)
+		if err := n.pass(pidfd, os.Getpid()); err != nil {
+			r.warn(err.Error())
+		}
+	}()
+	return told
+}
+
+// begin lets the program run, with the hooks before and after it; letting is called right before. The caller closes the notifier.
+func (c *creation) begin(letting func() error) (*notifier, error) {
 	if !c.spec.HasProcess {
 		return nil, c.fail(errNoProcess)
 	}
@@ -73,7 +84,10 @@ func (c *creation) begin() (*notifier, error) {
 	if err != nil {
 		return nil, c.fail(err)
 	}
-	if err := c.process.Finish(c.answer); err != nil {
+	if err = letting(); err == nil {
+		err = c.process.Finish(c.answer)
+	}
+	if err != nil {
 		n.close()
 		return nil, c.fail(err)
 	}
@@ -106,20 +120,14 @@ func (c *creation) finish() error {
 func (t *terminal) attend(p *launch.Process) (int, error) {
 	defer t.close()
 	defer t.release() // before the caller closes the pidfd that is forwarded to
-	t.caught.to <- func(s syscall.Signal) { t.forward(p.Pidfd, s) }
 	t.resize()
 	done := t.copy()
+	if err := t.forwardUntilEnd(p.Pidfd); err != nil {
+		return 0, fmt.Errorf("cannot wait for the container's process: %w", err)
+	}
 	status, err := p.Wait()
 	if done != nil {
 		<-done
 	}
 	return status, err
-}
-
-func (t *terminal) forward(pidfd int, s syscall.Signal) {
-	if s == syscall.SIGWINCH && t.master != nil {
-		t.resize()
-		return
-	}
-	kernel.PidfdSendSignal(pidfd, s)
 }

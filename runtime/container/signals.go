@@ -1,61 +1,48 @@
 package container
 
 import (
-	"os"
-	"os/signal"
 	"syscall"
+
+	"github.com/berth-oci/berth/runtime/internal/kernel"
 )
-
-// caught are the signals that reach the runtime and mean the container's process. To begin and to end catching takes a
-// change of threads for each signal, in all as long as a short program runs; so it begins while the process is set up, and
-// nobody waits for its end.
-type caught struct {
-	signals chan os.Signal
-	to      chan func(syscall.Signal) // what is to be done with them from now on
-}
-
-// catch begins to catch the signals. Until the caller says where they go, they have their usual effect.
-func catch() *caught {
-	c := &caught{make(chan os.Signal, 32), make(chan func(syscall.Signal))}
-	go func() {
-		signal.Notify(c.signals, forwarded...)
-		forward := usual
-		for {
-			select {
-			case forward = <-c.to:
-			case s, ok := <-c.signals:
-				if !ok {
-					return
-				}
-				forward(s.(syscall.Signal))
-			}
-		}
-	}()
-	return c
-}
-
-// usual does to the runtime what the signal does to a process that has not asked for it.
-func usual(s syscall.Signal) {
-	if s == syscall.SIGCONT || s == syscall.SIGWINCH {
-		return
-	}
-	signal.Reset(s)
-	_ = syscall.Kill(os.Getpid(), s)
-}
-
-// release ends the catching; no signal is forwarded once it has returned.
-func (c *caught) release() {
-	if c == nil {
-		return
-	}
-	c.to <- func(syscall.Signal) {}
-	go func() {
-		signal.Stop(c.signals)
-		close(c.signals)
-	}()
-}
 
 // forwarded are the signals that somebody may send to the runtime and mean the container; the others are about this process
 // itself.
-var forwarded = []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2,
+var forwarded = []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2,
 	syscall.SIGALRM, syscall.SIGCONT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGWINCH, syscall.SIGIO, syscall.SIGPWR}
+
+// catch holds the caller's signals back, for [terminal.attend] to forward. It belongs before the program is let go: from then on
+// nobody but the runtime can tell the container what it was sent, and until then the signals have their usual effect.
+func (t *terminal) catch() (err error) {
+	t.caught, err = kernel.CatchSignals(forwarded...)
+	return err
+}
+
+// release ends the catching, if there is any; no signal is forwarded once it has returned.
+func (t *terminal) release() {
+	if t.caught != nil {
+		t.caught.Close()
+		t.caught = nil
+	}
+}
+
+// forwardUntilEnd hands on what is caught until the process has ended.
+func (t *terminal) forwardUntilEnd(pidfd int) error {
+	for {
+		ended, err := kernel.PollEither(pidfd, t.caught.FD())
+		if err != nil || ended {
+			return err
+		}
+		for s := t.caught.Next(); s != 0; s = t.caught.Next() {
+			t.forward(pidfd, s)
+		}
+	}
+}
+
+func (t *terminal) forward(pidfd int, s syscall.Signal) {
+	if s == syscall.SIGWINCH && t.master != nil {
+		t.resize()
+		return
+	}
+	kernel.PidfdSendSignal(pidfd, s)
+}

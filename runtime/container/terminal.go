@@ -13,16 +13,7 @@ import (
 type terminal struct {
 	master  *os.File
 	restore func()
-	caught  *caught // signals for the container's process; nil: none are
-}
-
-// catch begins to catch the caller's signals, which [terminal.attend] forwards.
-func (t *terminal) catch() { t.caught = catch() }
-
-// release ends the catching, if there is any.
-func (t *terminal) release() {
-	t.caught.release()
-	t.caught = nil
+	caught  *kernel.Signals // signals for the container's process; nil: none are
 }
 
 // take keeps the master and puts the caller's terminal into raw mode, so that the container's alone interprets keys.

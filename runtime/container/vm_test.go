@@ -29,6 +29,6 @@ func TestInOtherWorlds(t *testing.T) {
 }
 
 const inEveryWorld = "RunReturnsTheProgramsStatus|ProcessIsWhatTheConfigSays|NothingOfTheRuntimeReachesTheProgram|" +
-	"NamespacesAreNew|UserNamespaceMapsIds|Lifecycle|CreatedContainerDiesOfSignals|MissingProgramIsNamed|ExecJoinsTheContainer|ExecGoesIntoGroupsBelow|" +
+	"NamespacesAreNew|UserNamespaceMapsIds|Lifecycle|SignalsReachTheProgram|CreatedContainerDiesOfSignals|MissingProgramIsNamed|ExecJoinsTheContainer|ExecGoesIntoGroupsBelow|" +
 	"MeterFollowsAContainerThroughItsLives|GC.*|PausedContainerDies|KilledAtEveryStep|StartWaitsUntilTheProgramIsReady|MountsComeAndGo|" +
 	"ProtectedPathsCannotBeWrittenOrRead|MountsCoverEarlierOnes|EveryOperationMayFail"

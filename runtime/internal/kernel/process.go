@@ -37,6 +37,16 @@ func poll(fd, milliseconds int) (bool, error) {
 	}
 }
 
+// PollEither waits until one of two descriptors is readable, and says whether the first is.
+func PollEither(first, second int) (bool, error) {
+	p := []unix.PollFd{{Fd: int32(first), Events: unix.POLLIN}, {Fd: int32(second), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(p, -1); err != unix.EINTR {
+			return p[0].Revents != 0, err
+		}
+	}
+}
+
 // Readable says whether a read would find something at once.
 func Readable(fd int) (bool, error) { return poll(fd, 0) }
 
