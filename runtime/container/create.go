@@ -28,8 +28,7 @@ type CreateOptions struct {
 	NoNewKeyring  bool
 	Stdio         Stdio
 
-	ownTerminal bool   // run in the foreground: the terminal stays here
-	launching   func() // is called before the process is made; nil: nothing is
+	ownTerminal bool // run in the foreground: the terminal stays here
 }
 
 // Create makes the container and leaves its process waiting for Start. After an error nothing of it is left.
@@ -55,7 +54,6 @@ type creation struct {
 	store    *store.Store
 	entry    *store.Entry
 	state    store.State
-	program  *launch.Lowering
 	process  *launch.Process
 	listener int
 	group    int // directory of the cgroup to be born in, -1: none
@@ -73,7 +71,6 @@ func (r *Runtime) create(id string, o CreateOptions, atOnce bool, console func(m
 		return nil, err
 	}
 	c := &creation{Runtime: r, decision: d, id: id, options: o, atOnce: atOnce, listener: -1, group: -1, console: console}
-	c.program = launch.Lower(c.plan) // while the cgroup is made
 	if err := c.claim(); err != nil {
 		return nil, err
 	}
@@ -183,7 +180,7 @@ func (c *creation) undos() ([]store.Undo, error) {
 }
 
 func (c *creation) launch() (err error) {
-	o := launch.Options{Stdio: c.options.Stdio.fds(), CgroupFD: -1, StartFD: -1, InitFD: -1, Program: c.program, Edit: c.edit}
+	o := launch.Options{Stdio: c.options.Stdio.fds(), CgroupFD: -1, StartFD: -1, InitFD: -1, Edit: c.edit}
 	if dir := c.layout.Join().CloneInto; dir != "" {
 		if c.group, err = syscall.Open(dir, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0); err != nil {
 			return fmt.Errorf("cannot open cgroup %q: %w", dir, err)
@@ -195,9 +192,6 @@ func (c *creation) launch() (err error) {
 			return fmt.Errorf("cannot make the start socket: %w", err)
 		}
 		o.StartFD = c.listener
-	}
-	if c.options.launching != nil {
-		c.options.launching()
 	}
 	c.process, err = launch.Start(c.plan, o)
 	return err

@@ -15,7 +15,7 @@ type holder struct{ pid int }
 // hold starts a holder: an image of one operation, a wait without an end.
 func hold() (*holder, error) {
 	wait := []stub.Op{{Number: stub.SysPpoll, Save: stub.RegVoid, Least: math.MinInt64}}
-	image, err := stub.Carry("berth-holder", stub.Image(wait, [stub.Registers]uint64{}, nil, 0))
+	image, err := stub.Carry("berth-holder", &stub.Image{Ops: wait})
 	if err != nil {
 		return nil, err
 	}

@@ -25,30 +25,7 @@ type Options struct {
 	StartFD  int // the listening socket, for a plan that passes one
 	InitFD   int // pidfd of the container's first process, for a plan that passes one
 
-	Program *Lowering              // the plan's program, where it has been begun ahead; nil: it is made now
-	Edit    func(*program.Program) // changes the program before it runs; for tests, nil elsewhere
-}
-
-// Lowering is a program that is being made while the caller does something else.
-type Lowering struct {
-	done chan struct{}
-	prog *program.Program
-	err  error
-}
-
-// Lower begins to make a plan's program. The plan must not change any more.
-func Lower(p *plan.Plan) *Lowering {
-	l := &Lowering{done: make(chan struct{})}
-	go func() {
-		defer close(l.done)
-		l.prog, l.err = program.Lower(p)
-	}()
-	return l
-}
-
-func (l *Lowering) wait() (*program.Program, error) {
-	<-l.done
-	return l.prog, l.err
+	Edit func(*program.Program) // changes the program before it runs; for tests, nil elsewhere
 }
 
 // Process is a running stub.
@@ -74,17 +51,14 @@ func (e *StepError) Unwrap() error { return e.Errno }
 
 // Start clones a process that executes the plan. The caller serves it and closes it.
 func Start(p *plan.Plan, o Options) (*Process, error) {
-	if o.Program == nil {
-		o.Program = Lower(p)
-	}
-	prog, err := o.Program.wait()
+	prog, err := program.Lower(p)
 	if err != nil {
 		return nil, err
 	}
 	if o.Edit != nil {
 		o.Edit(prog)
 	}
-	image, err := stub.Carry("berth-init", prog.Image())
+	image, err := stub.Carry("berth-init", &prog.Image)
 	if err != nil {
 		return nil, err
 	}

@@ -46,8 +46,8 @@ func FuzzCreate(f *testing.F) {
 		if err != nil {
 			t.Fatalf("no program for the plan: %v", err)
 		}
-		if most := bound(config); len(prog.Image()) > most {
-			t.Errorf("the program of %d bytes of config has %d bytes, more than %d", len(config), len(prog.Image()), most)
+		if most := bound(config); prog.Image.Size() > most {
+			t.Errorf("the program of %d bytes of config has %d bytes, more than %d", len(config), prog.Image.Size(), most)
 		}
 	})
 }
@@ -193,8 +193,8 @@ func TestOversizeConfigsStayBounded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if most := bound(fragment); len(prog.Image()) > most {
-				t.Errorf("%d bytes of config make a program of %d bytes, more than %d", len(fragment), len(prog.Image()), most)
+			if most := bound(fragment); prog.Image.Size() > most {
+				t.Errorf("%d bytes of config make a program of %d bytes, more than %d", len(fragment), prog.Image.Size(), most)
 			}
 		})
 	}

@@ -283,7 +283,7 @@ func checkLowers(t *testing.T, p *plan.Plan) {
 	if err != nil {
 		t.Fatalf("no program for the plan: %v", err)
 	}
-	if prog.Len() == 0 || len(prog.Image()) == 0 {
+	if prog.Len() == 0 || prog.Image.Size() == 0 {
 		t.Fatal("the program is empty")
 	}
 }

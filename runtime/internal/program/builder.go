@@ -40,9 +40,8 @@ const noFD = -100
 // label is a place in the program to go on at.
 type label int32
 
-// call is an operation under construction.
+// call is what the program does not say of an operation, and what is not known of it while it is under construction.
 type call struct {
-	op        stub.Op
 	step      int32
 	next, tol label // 0: none
 	data      uint8 // bit N: Args[N] is an offset into the data
@@ -51,7 +50,8 @@ type call struct {
 
 // builder collects operations and their data.
 type builder struct {
-	calls     []call
+	ops       []stub.Op
+	calls     []call // one for each of ops
 	data      []byte
 	zeros     uint64   // size of the space behind the data
 	pointers  []uint32 // offsets in data at which an offset into data stands, to become an address
@@ -63,13 +63,16 @@ type builder struct {
 	err       error
 }
 
-// newBuilder has room for a program of so many steps at about four operations each: growing would touch all of it again.
+// newBuilder has room for a program of so many steps at about eight operations each, and for the signals and capabilities of every
+// process. Growing would touch all of it again, while memory that nobody touches costs nothing.
 func newBuilder(steps int) *builder {
+	operations := 8*steps + 256
 	return &builder{
 		labels:  append(make([]int, 0, steps), -1),
 		strings: make(map[string]uint32, 2*steps),
-		calls:   make([]call, 0, 5*steps+64),
-		data:    make([]byte, 0, 1<<15),
+		ops:     make([]stub.Op, 0, operations),
+		calls:   make([]call, 0, operations),
+		data:    make([]byte, 0, 1<<14),
 	}
 }
 
@@ -182,12 +185,14 @@ type handle struct {
 }
 
 func (b *builder) call(number uint64, args ...arg) handle {
-	c := call{op: stub.Op{Number: number, Save: stub.RegVoid}, step: b.step}
+	i := len(b.ops)
+	b.ops = append(b.ops, stub.Op{Number: number, Save: stub.RegVoid})
+	op, c := &b.ops[i], call{step: b.step}
 	for i, a := range args {
-		c.op.Args[i] = a.value
+		op.Args[i] = a.value
 		switch a.kind {
 		case isRegister:
-			c.op.Use |= 1 << i
+			op.Use |= 1 << i
 		case isData:
 			c.data |= 1 << i
 		case isSpace:
@@ -195,20 +200,20 @@ func (b *builder) call(number uint64, args ...arg) handle {
 		}
 	}
 	b.calls = append(b.calls, c)
-	return handle{b, len(b.calls) - 1}
+	return handle{b, i}
 }
 
-func (h handle) save(r reg) handle   { h.b.calls[h.i].op.Save = uint32(r); return h }
-func (h handle) least(n int) handle  { h.b.calls[h.i].op.Least = int64(n); return h }
+func (h handle) save(r reg) handle   { h.b.ops[h.i].Save = uint32(r); return h }
+func (h handle) least(n int) handle  { h.b.ops[h.i].Least = int64(n); return h }
 func (h handle) then(l label) handle { h.b.calls[h.i].next = l; return h }
 func (h handle) retry(e syscall.Errno) handle {
-	h.b.calls[h.i].op.Retry = uint32(e)
+	h.b.ops[h.i].Retry = uint32(e)
 	return h
 }
 
 // tolerate lets the program go on after these errnos, at most three.
 func (h handle) tolerate(errnos ...syscall.Errno) handle {
-	list := &h.b.calls[h.i].op.Errnos
+	list := &h.b.ops[h.i].Errnos
 	for _, e := range errnos {
 		free := 0
 		for list[free] != 0 {
@@ -246,26 +251,23 @@ func (b *builder) close(r reg) { b.call(stub.SysClose, r.arg()) }
 
 // Program is a plan made executable.
 type Program struct {
-	image []byte
+	Image stub.Image
 	calls []call
 }
-
-// Image is the ELF file.
-func (p *Program) Image() []byte { return p.image }
 
 // Len is the number of operations.
 func (p *Program) Len() int { return len(p.calls) }
 
 // Fail makes operation i fail with an errno instead of doing what it does: fault injection for tests.
 func (p *Program) Fail(i int, errno syscall.Errno) {
-	stub.Replace(p.image, i, stub.Op{Number: stub.Move, Args: [6]uint64{uint64(-int64(errno))}, Save: stub.RegVoid})
+	p.Image.Ops[i] = stub.Op{Number: stub.Move, Args: [6]uint64{uint64(-int64(errno))}, Save: stub.RegVoid}
 }
 
 // Stall makes operation i fill the pipe of one page that is open as fd, and so wait until somebody reads it, instead of doing
 // what it does: how a test knows that a process is there, and keeps it there.
 func (p *Program) Stall(i, fd int) {
 	const twoPages = 8192 // of whatever lies there; a program is longer
-	stub.Replace(p.image, i, stub.Op{Number: stub.SysWrite, Args: [6]uint64{uint64(fd), stub.Address(0), twoPages}, Save: stub.RegVoid})
+	p.Image.Ops[i] = stub.Op{Number: stub.SysWrite, Args: [6]uint64{uint64(fd), stub.Address(0), twoPages}, Save: stub.RegVoid}
 }
 
 // StepOf is the plan's step that operation i belongs to.
@@ -295,27 +297,25 @@ func (b *builder) layout() (*Program, error) {
 		return nil, b.err
 	}
 	b.align()
-	base := stub.DataOffset(len(b.calls))
+	base := stub.DataOffset(len(b.ops))
 	space := base + uint32(len(b.data))
 	for _, o := range b.pointers {
 		at := b.data[o:]
 		binary.LittleEndian.PutUint64(at, stub.Address(base+uint32(binary.LittleEndian.Uint64(at))))
 	}
-	file := stub.NewFile(b.registers, len(b.calls), len(b.data), b.zeros)
 	for i := range b.calls {
-		c := &b.calls[i]
-		for a := range c.op.Args {
+		op, c := &b.ops[i], &b.calls[i]
+		for a := range op.Args {
 			if c.data&(1<<a) != 0 {
-				c.op.Args[a] = stub.Address(base + uint32(c.op.Args[a]))
+				op.Args[a] = stub.Address(base + uint32(op.Args[a]))
 			}
 			if c.space&(1<<a) != 0 {
-				c.op.Args[a] = stub.Address(space + uint32(c.op.Args[a]))
+				op.Args[a] = stub.Address(space + uint32(op.Args[a]))
 			}
 		}
-		c.op.Next, c.op.NextTol = b.target(c.next), b.target(c.tol)
-		file = file.Op(&c.op)
+		op.Next, op.NextTol = b.target(c.next), b.target(c.tol)
 	}
-	return &Program{file.Data(b.data), b.calls}, nil
+	return &Program{stub.Image{Registers: b.registers, Ops: b.ops, Data: b.data, Zeros: b.zeros}, b.calls}, nil
 }
 
 func (b *builder) target(l label) uint32 {

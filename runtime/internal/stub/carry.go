@@ -11,7 +11,7 @@ const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_
 
 // Carry puts an image into a sealed memfd that can be executed by [Path]. The descriptor closes on exec and is the
 // caller's to close. Where vm.memfd_noexec=2 forbids executable memfds the error says so.
-func Carry(name string, image []byte) (int, error) {
+func Carry(name string, image *Image) (int, error) {
 	fd, err := memfd(name)
 	if err != nil {
 		return -1, err
@@ -39,16 +39,18 @@ func memfd(name string) (int, error) {
 	return fd, nil
 }
 
-func fill(fd int, image []byte) error {
-	for len(image) > 0 {
-		n, err := unix.Write(fd, image)
-		if err == unix.EINTR {
-			continue
+func fill(fd int, image *Image) error {
+	for _, p := range image.parts() {
+		for len(p.data) > 0 {
+			n, err := unix.Pwrite(fd, p.data, int64(p.at))
+			if err == unix.EINTR {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			p.at, p.data = p.at+n, p.data[n:]
 		}
-		if err != nil {
-			return err
-		}
-		image = image[n:]
 	}
 	_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
 	return err

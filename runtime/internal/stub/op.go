@@ -1,7 +1,5 @@
 package stub
 
-import "encoding/binary"
-
 // Layout of the data segment, in bytes from its base: the registers, then the operations, then the program's data.
 const (
 	Registers  = 64 // each eight bytes
@@ -28,7 +26,7 @@ const (
 )
 
 // Op is one operation: a system call with its arguments, the errnos it tolerates and where to go on. The interpreter reads
-// it as twelve words:
+// it as it lies in memory, in twelve words:
 //
 //	 0  number        8…48  six arguments    56  which arguments are registers    60  register for the result
 //	64  three errnos 76     errno to retry   80  least result   88  next after success   92  next after a tolerated errno
@@ -60,20 +58,3 @@ func Address(offset uint32) uint64 { return dataBase + uint64(offset) }
 
 // RegisterAddress is the address of a register, for a system call that fills or reads it and for Test.
 func RegisterAddress(r int) uint64 { return dataBase + uint64(r)*8 }
-
-func (o *Op) append(b []byte) []byte {
-	le := binary.LittleEndian
-	b = le.AppendUint64(b, o.Number)
-	for _, a := range o.Args {
-		b = le.AppendUint64(b, a)
-	}
-	b = le.AppendUint32(b, o.Use)
-	b = le.AppendUint32(b, o.Save)
-	for _, e := range o.Errnos {
-		b = le.AppendUint32(b, e)
-	}
-	b = le.AppendUint32(b, o.Retry)
-	b = le.AppendUint64(b, uint64(o.Least))
-	b = le.AppendUint32(b, o.Next)
-	return le.AppendUint32(b, o.NextTol)
-}

@@ -32,36 +32,48 @@ func HandlerAddress() uint64 {
 	return codeBase + codeOffset + uint64(bytes.Index(code(), handlerMark)+len(handlerMark))
 }
 
-// Image is the ELF file of these operations, as [NewFile] lays it out.
-func Image(ops []Op, registers [Registers]uint64, data []byte, zeros uint64) []byte {
-	f := NewFile(registers, len(ops), len(data), zeros)
-	for i := range ops {
-		f = f.Op(&ops[i])
-	}
-	return f.Data(data)
+// Image is a program for the stub: the data segment of an ELF file that has the interpreter for code.
+//
+// Offsets in operations count from the segment's base: the registers, then the operations, then the data, which begins at
+// [DataOffset], then so many zero bytes of memory. Both architectures are little-endian, so that operations and registers are
+// written as they lie in memory; a program has some seventy kilobytes, and to copy them costs what it costs to make them.
+type Image struct {
+	Registers [Registers]uint64
+	Ops       []Op
+	Data      []byte
+	Zeros     uint64
 }
 
-// File is an ELF file under construction: the interpreter, then the data segment of registers, operations and data.
-type File []byte
+// Size is the file's, in bytes.
+func (m *Image) Size() int { return fileData + m.segment() }
 
-// NewFile begins the file of so many operations and bytes of data, which are to follow in this order; so many zero bytes
-// of memory come behind them. Offsets in operations count from the segment's base; the data begins at [DataOffset].
-func NewFile(registers [Registers]uint64, ops, data int, zeros uint64) File {
-	size := opsOffset + ops*OpSize + data
-	f := make(File, fileData, fileData+size)
-	header(f, uint64(size), zeros)
-	copy(f[codeOffset:], code())
-	for _, r := range registers {
-		f = binary.LittleEndian.AppendUint64(f, r)
-	}
-	return f
+func (m *Image) segment() int { return opsOffset + len(m.Ops)*OpSize + len(m.Data) }
+
+// part is a piece of the file; what lies between two of them is zero.
+type part struct {
+	at   int
+	data []byte
 }
 
-// Op appends an operation.
-func (f File) Op(o *Op) File { return o.append(f) }
+func (m *Image) parts() []part {
+	interpreter := code()
+	head := make([]byte, codeOffset, codeOffset+len(interpreter))
+	header(head, uint64(m.segment()), m.Zeros)
+	list := []part{
+		{0, append(head, interpreter...)},
+		{fileData, unsafe.Slice((*byte)(unsafe.Pointer(&m.Registers)), opsOffset)},
+	}
+	if len(m.Ops) > 0 {
+		list = append(list, part{fileData + opsOffset, unsafe.Slice((*byte)(unsafe.Pointer(&m.Ops[0])), len(m.Ops)*OpSize)})
+	}
+	if len(m.Data) > 0 {
+		list = append(list, part{fileData + int(DataOffset(len(m.Ops))), m.Data})
+	}
+	return list
+}
 
-// Data appends the data, after which the file is complete.
-func (f File) Data(data []byte) []byte { return append(f, data...) }
+// An operation has no padding, and is as large as the interpreter takes it to be.
+var _ [OpSize]byte = [unsafe.Sizeof(Op{})]byte{}
 
 // DataOffset is where the data begins behind n operations, in bytes from the base.
 func DataOffset(n int) uint32 { return OpOffset(n) }
@@ -94,10 +106,4 @@ func header(f []byte, size, zeros uint64) {
 	segment(0, load, readExec, 0, codeBase, fileData, fileData)
 	segment(1, load, readWrite, fileData, dataBase, size, size+zeros)
 	segment(2, stack, readWrite, 0, 0, 0, 0)
-}
-
-// Replace puts another operation in the place of operation i of an image: how tests make any one of them fail.
-func Replace(image []byte, i int, o Op) {
-	at := fileData + int(OpOffset(i))
-	o.append(image[at:at])
 }

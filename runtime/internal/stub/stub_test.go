@@ -15,9 +15,9 @@ import (
 // run executes a program with one pipe as descriptor 3, and returns what it wrote there and its exit status.
 func run(t *testing.T, ops []Op, data []byte) ([]byte, int) {
 	t.Helper()
-	var registers [Registers]uint64
-	registers[RegReport] = 3
-	fd, err := Carry("test", Image(ops, registers, data, 0))
+	image := Image{Ops: ops, Data: data}
+	image.Registers[RegReport] = 3
+	fd, err := Carry("test", &image)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,20 @@ func TestHandlerTurnsSignalIntoStatus(t *testing.T) {
 }
 
 func TestImageIsAStaticELF(t *testing.T) {
-	f, err := elf.NewFile(bytes.NewReader(Image([]Op{exit(0)}, [Registers]uint64{}, nil, 0)))
+	image := Image{Ops: []Op{exit(0)}, Data: []byte("data")}
+	fd, err := Carry("test", &image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	file, err := os.ReadFile(Path(fd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(file) != image.Size() || !bytes.HasSuffix(file, image.Data) {
+		t.Errorf("the file has %d bytes, want %d, of which the data are the last", len(file), image.Size())
+	}
+	f, err := elf.NewFile(bytes.NewReader(file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +167,7 @@ func TestImageIsAStaticELF(t *testing.T) {
 }
 
 func TestCarrierIsSealed(t *testing.T) {
-	fd, err := Carry("test", []byte("x"))
+	fd, err := Carry("test", &Image{Ops: []Op{exit(0)}})
 	if err != nil {
 		t.Fatal(err)
 	}
