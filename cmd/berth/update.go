@@ -12,6 +12,7 @@ import (
 func updateVerb() *verb {
 	r := resources{}
 	var file string
+	var shares schemata
 	return &verb{
 		args: "ID", min: 1, max: 1, anyOrder: true, ids: true,
 		summary: "change the limits of a container",
@@ -23,9 +24,12 @@ are not looked at.`,
 			{"berth update --memory 512M --pids-limit 100 mybox", "half a gibibyte, a hundred processes"},
 			{"echo '{\"cpu\":{\"shares\":512}}' | berth update --resources - mybox", "from standard input"},
 		},
-		flags: append(r.flags(), path(&file, "resources", 'r', "FILE", "file", "take the limits from a JSON file, or from standard input where FILE is -")),
+		flags: append(append(r.flags(), shares.flags()...), path(&file, "resources", 'r', "FILE", "file", "take the limits from a JSON file, or from standard input where FILE is -")),
 		run: func(c *command, args []string) (int, error) {
-			data, err := r.read(file)
+			if file != "" {
+				shares = nil
+			}
+			data, err := r.read(file, len(shares) > 0)
 			if err != nil {
 				return exitError, err
 			}
@@ -33,7 +37,7 @@ are not looked at.`,
 			if err != nil {
 				return exitError, err
 			}
-			return exitOK, rt.Update(args[0], data)
+			return exitOK, rt.Update(args[0], data, shares...)
 		},
 	}
 }
@@ -41,12 +45,31 @@ are not looked at.`,
 // resources collects the fields of linux.resources: group, then field, then value.
 type resources map[string]map[string]any
 
-// read is the JSON of the limits: that of the file where there is one.
-func (r resources) read(file string) ([]byte, error) {
+// schemata are lines for the container's class of service.
+type schemata []string
+
+func (s *schemata) flags() []flag {
+	line := func(long, begins, help string) flag {
+		return flag{long: long, value: "SCHEMA", help: help, set: func(v string) error {
+			if !strings.HasPrefix(v, begins) {
+				return fmt.Errorf("no line that begins with %s", begins)
+			}
+			*s = append(*s, v)
+			return nil
+		}}
+	}
+	return []flag{
+		line("l3-cache-schema", "L3", "its share of the L3 cache, as L3:0=7f0;1=1f, where the config gives it a class of service"),
+		line("mem-bw-schema", "MB:", "its share of memory bandwidth, as MB:0=20;1=70, where the config gives it a class of service"),
+	}
+}
+
+// read is the JSON of the limits: that of the file where there is one. With something else to change there need be none.
+func (r resources) read(file string, more bool) ([]byte, error) {
 	if file != "" {
 		return readInput(file, maxProcess)
 	}
-	if len(r) == 0 {
+	if len(r) == 0 && !more {
 		return nil, withHelp(errors.New("update needs a limit to change"), "berth update --help")
 	}
 	return json.Marshal(r)
@@ -76,8 +99,6 @@ func (r resources) flags() []flag {
 		r.set("cpuset-cpus", "cpu", "cpus", "processors it may use, as 0-3,6"),
 		r.set("cpuset-mems", "cpu", "mems", "memory nodes it may use, as 0-1"),
 		r.number("blkio-weight", "blockIO", "weight", 0, 1000, "weight of its input and output, from 10 to 1000; 0 is the default"),
-		unsupported("l3-cache-schema", "SCHEMA", "the L3 cache cannot be shared out anew while a container runs"),
-		unsupported("mem-bw-schema", "SCHEMA", "memory bandwidth cannot be shared out anew while a container runs"),
 		ignored("kernel-memory", "SIZE"), // without effect in runc too: the kernel dropped these limits in 5.4 and 6.1
 		ignored("kernel-memory-tcp", "SIZE"),
 	}
@@ -110,11 +131,6 @@ func (r resources) size(long, group, field, help string) flag {
 
 func (r resources) set(long, group, field, help string) flag {
 	return flag{long: long, value: "LIST", help: help, set: func(v string) error { r.put(group, field, v); return nil }}
-}
-
-// unsupported is an option that runc has and that is refused with the reason.
-func unsupported(long, value, reason string) flag {
-	return flag{long: long, value: value, hidden: true, set: func(string) error { return errors.New("not possible: " + reason) }}
 }
 
 // parseSize reads bytes: a number, then K, M, G, T or P for powers of 1024, with or without iB or B; -1 is no limit.

@@ -154,3 +154,33 @@ func TestIntelRdtIsUndone(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 }
+
+// TestIntelRdtSharesChange: update writes the lines into the container's class, monitored or not, and refuses what is no line of schemata and a
+// container without a class; then nothing changes.
+func TestIntelRdtSharesChange(t *testing.T) {
+	for _, monitored := range []bool{false, true} {
+		s, root := shares(t)
+		dir, _ := s.bundle(func(c *specs.Spec) {
+			c.Linux.IntelRdt = &specs.LinuxIntelRdt{L3CacheSchema: "L3:0=f", EnableMonitoring: monitored}
+		}, "sleep")
+		id := s.started(dir)
+		s.must(s.runtime.Update(id, []byte("{}"), "L3:0=3", "MB:0=20"))
+		file := filepath.Join(root, id, "schemata")
+		if got := s.content(file); got != "L3:0=3\nMB:0=20\n" {
+			t.Errorf("monitored %v: the schemata are %q", monitored, got)
+		}
+		before := treeHash(t, root)
+		for _, line := range []string{"L3", "L3:0", "L3:0=xyz", "MB:0=7f", "L3:0=f\nMB:0=1"} {
+			if err := s.runtime.Update(id, []byte("{}"), line); err == nil || !strings.Contains(err.Error(), "line of schemata") {
+				t.Errorf("%q: %v", line, err)
+			}
+		}
+		if treeHash(t, root) != before {
+			t.Error("what was refused has changed the filesystem")
+		}
+		plain, _ := s.bundle(nil, "sleep")
+		if err := s.runtime.Update(s.started(plain), []byte("{}"), "L3:0=3"); err == nil || !strings.Contains(err.Error(), "linux.intelRdt") {
+			t.Errorf("a container without a class: %v", err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/berth-oci/berth/runtime/internal/cgroup"
+	"github.com/berth-oci/berth/runtime/internal/resctrl"
 	"github.com/berth-oci/berth/runtime/internal/spec"
 	"github.com/berth-oci/berth/runtime/internal/store"
 )
@@ -69,8 +70,9 @@ func (r *Runtime) Resume(id string) error {
 	return g.Thaw()
 }
 
-// Update applies the JSON of runtime-spec's linux.resources to a container that is created or running.
-func (r *Runtime) Update(id string, resources []byte) error {
+// Update applies the JSON of runtime-spec's linux.resources to a container that is created or running, and lines of resctrl schemata to its
+// class of service (config-linux.md "IntelRdt").
+func (r *Runtime) Update(id string, resources []byte, schemata ...string) error {
 	g, s, err := r.group(id)
 	if err != nil {
 		return err
@@ -86,6 +88,9 @@ func (r *Runtime) Update(id string, resources []byte) error {
 	if err != nil {
 		return err
 	}
+	if len(schemata) > 0 && s.IntelRdt == "" {
+		return fmt.Errorf("cannot change shares of caches and memory bandwidth: container %q has no class of service; its config has no linux.intelRdt", id)
+	}
 	h, err := cgroup.Probe()
 	if err != nil {
 		return err
@@ -94,5 +99,8 @@ func (r *Runtime) Update(id string, resources []byte) error {
 	for _, w := range warnings {
 		r.warn(w)
 	}
-	return err
+	if err != nil || len(schemata) == 0 {
+		return err
+	}
+	return resctrl.Share(r.machine().Resctrl, s.IntelRdt, schemata...)
 }

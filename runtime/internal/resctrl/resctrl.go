@@ -15,7 +15,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -73,7 +72,7 @@ func (g Group) Make() error {
 		err = g.compare()
 	}
 	if err == nil && len(g.wanted.Schemata) > 0 {
-		err = g.write(filepath.Join(g.Class, "schemata"), strings.Join(g.wanted.Schemata, "\n")+"\n")
+		err = write(g.root(), g.Class, g.wanted.Schemata)
 	}
 	if err != nil {
 		if made {
@@ -146,15 +145,19 @@ func parse(line string) (name string, shares map[string]uint64, err error) {
 	return name, shares, nil
 }
 
-// write writes a file of the filesystem. Why it does not like something, the kernel says elsewhere.
-func (g Group) write(name, text string) error {
-	err := os.WriteFile(name, []byte(text), 0o644)
+// root is the filesystem's mount point.
+func (g Group) root() string {
+	if g.wanted.ClosID == "/" {
+		return g.Class
+	}
+	return filepath.Dir(g.Class)
+}
+
+// write gives a class its shares. Why it does not like something, the kernel says elsewhere.
+func write(root, class string, schemata []string) error {
+	err := os.WriteFile(filepath.Join(class, "schemata"), []byte(strings.Join(schemata, "\n")+"\n"), 0o644)
 	if err == nil {
 		return nil
-	}
-	root := filepath.Dir(g.Class)
-	if g.wanted.ClosID == "/" {
-		root = g.Class
 	}
 	if why, _ := os.ReadFile(filepath.Join(root, "info/last_cmd_status")); len(why) > 0 {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(why)))
@@ -170,11 +173,37 @@ func (g Group) Place() string {
 	return g.Class
 }
 
+// classOf is the class that a place is in.
+func classOf(place string) string {
+	if groups := filepath.Dir(place); filepath.Base(groups) == monGroups {
+		return filepath.Dir(groups)
+	}
+	return place
+}
+
+// Share gives the class of a place other shares: lines of schemata, of which those that are not named stay as they are. Whatever else is in
+// the class has them too. root is the filesystem's mount point.
+func Share(root, place string, schemata ...string) error {
+	for _, line := range schemata {
+		if strings.ContainsAny(line, "\n\x00") {
+			return fmt.Errorf("%q is more than one line of schemata", line)
+		}
+		if _, _, err := parse(line); err != nil {
+			return err
+		}
+	}
+	class := classOf(place)
+	if err := write(root, class, schemata); err != nil {
+		return fmt.Errorf("cannot change the shares of class %q: %w", class, err)
+	}
+	return nil
+}
+
 // Join moves a process of one thread into a place: into the class before the monitoring group, which takes none of another class.
 func Join(place string, pid int) error {
-	order := []string{place}
-	if groups := filepath.Dir(place); filepath.Base(groups) == monGroups {
-		order = slices.Insert(order, 0, filepath.Dir(groups))
+	order := []string{classOf(place)}
+	if order[0] != place {
+		order = append(order, place)
 	}
 	for _, dir := range order {
 		if err := os.WriteFile(filepath.Join(dir, "tasks"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
