@@ -304,14 +304,26 @@ func (a *agent) serve(conn int, errno int32) {
 	for {
 		const receive, send = 0xc0502100, 0xc0182101
 		var call notification
-		if e := ioctl(fds[0], receive, unsafe.Pointer(&call)); e == syscall.ENOENT {
+		switch e := ioctl(fds[0], receive, unsafe.Pointer(&call)); {
+		case e == syscall.ENOENT && !hungUp(fds[0]): // the caller was interrupted
 			continue
-		} else if e != 0 {
+		case e != 0:
 			return
 		}
 		a.calls <- call
 		ioctl(fds[0], send, unsafe.Pointer(&answer{ID: call.ID, Error: -errno}))
 	}
+}
+
+// hungUp says that no process has the filter any more: from then on every attempt to receive fails at once with ENOENT.
+func hungUp(listener int) bool {
+	p := [1]struct {
+		fd              int32
+		events, revents int16
+	}{{fd: int32(listener)}}
+	const pollHup = 0x10
+	n, _, e := syscall.Syscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&syscall.Timespec{})), 0, 0, 0)
+	return e == 0 && n == 1 && p[0].revents&pollHup != 0
 }
 
 // heard is the one message and the first call that the agent has got.
