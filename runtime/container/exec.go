@@ -251,7 +251,7 @@ func (x *execution) start() error {
 	if err != nil {
 		return err
 	}
-	o := launch.Options{Stdio: x.options.Stdio.fds(), CgroupFD: -1, StartFD: -1, InitFD: pidfd}
+	o := launch.Options{Stdio: x.options.Stdio.fds(), CgroupFD: -1, StartFD: -1, InitFD: pidfd, Edit: x.edit}
 	if dir := join.CloneInto; dir != "" {
 		if o.CgroupFD, err = syscall.Open(dir, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0); err != nil {
 			return fmt.Errorf("cannot open cgroup %q: %w", dir, err)

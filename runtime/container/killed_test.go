@@ -62,6 +62,8 @@ func victim(text string) int {
 		_, err = r.Run(o.ID, RunOptions{CreateOptions: create})
 	case "delete":
 		err = r.Delete(o.ID, true)
+	case "exec":
+		_, err = r.Exec(o.ID, ExecOptions{Args: []string{"/probe", "exit", "0"}, PreserveFDs: create.PreserveFDs})
 	case "gc":
 		err = r.GC(false, func(g Garbage) { fmt.Fprintln(os.Stderr, g) })
 	}
@@ -304,17 +306,22 @@ func (s *trial) killFirst(t *testing.T) {
 	}
 }
 
-// wantNothing gives the kernel and dying processes a moment: what goes by itself is not left.
 func (s *trial) wantNothing(t *testing.T, what string) {
+	t.Helper()
+	s.wantLeft(t, what, s.before)
+}
+
+// wantLeft gives the kernel and dying processes a moment: what goes by itself is not left.
+func (s *trial) wantLeft(t *testing.T, what string, want []string) {
 	t.Helper()
 	var after []string
 	for range 1000 {
-		if after = s.left(t); slices.Equal(after, s.before) {
+		if after = s.left(t); slices.Equal(after, want) {
 			return
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
-	t.Fatalf("%s: something is left:\nbefore %q\nafter  %q", what, s.before, after)
+	t.Fatalf("%s: something is left, or gone:\nbefore %q\nafter  %q", what, want, after)
 }
 
 // TestKilledAtEveryStep kills berth at each step of a plan that uses everything: create and run while the step is at work in
@@ -385,6 +392,48 @@ func (s *trial) killAt(t *testing.T, verb string, op int, p *plan.Plan, step int
 }
 
 func isJoin(s plan.Step) bool { _, joins := s.(plan.JoinCgroup); return joins }
+
+// TestKilledExecLeavesNoProcess kills exec at each step: what it was making ends by itself, inside the container and outside, and the
+// container goes on.
+func TestKilledExecLeavesNoProcess(t *testing.T) {
+	s := newTrial(t, all(), "sleep")
+	s.prepare(t, []string{"create", "start"})
+	running, first := s.left(t), state(t, s.Runtime, s.id, Running).Pid
+	x := (&scene{T: t, runtime: s.Runtime}).execution(s.id, ExecOptions{Args: []string{"/probe", "exit", "0"}, PreserveFDs: 1})
+	in, err := x.inputs(x.group.Join())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := plan.Join(&x.process, in)
+	prog, err := program.Lower(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ops := firstOps(prog)
+	if testing.Short() {
+		ops = everyNth(ops, 4)
+	}
+	struck := 0
+	for _, op := range ops {
+		what := fmt.Sprintf("exec killed at operation %d, %s", op, p.Steps[prog.StepOf(op)])
+		v := s.start(t, "exec", op)
+		if v.strikeOn(t, v.stalled) {
+			struck++
+		}
+		v.release()
+		s.wantLeft(t, what, running)
+		if pids, err := s.Processes(s.id); err != nil || len(pids) != 1 || pids[0] != first {
+			t.Fatalf("%s: the container's processes are %v (%v), want %d alone", what, pids, err, first)
+		}
+	}
+	t.Logf("killed at %d of %d steps", struck, len(ops))
+	if struck < len(ops)*3/4 {
+		t.Errorf("only %d of %d steps were reached", struck, len(ops))
+	}
+	s.do(t, "afterwards", "exec")
+	s.do(t, "afterwards", "delete")
+	s.wantNothing(t, "afterwards")
+}
 
 // TestKilledAtAnyMoment kills each verb at moments spread over the time it takes.
 func TestKilledAtAnyMoment(t *testing.T) {
