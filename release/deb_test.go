@@ -57,8 +57,10 @@ func TestMain(m *testing.M) {
 		return
 	}
 	code := m.Run()
-	if standinDir != "" {
-		os.RemoveAll(standinDir)
+	for _, dir := range []string{standinDir, judgeDir} {
+		if dir != "" {
+			os.RemoveAll(dir)
+		}
 	}
 	if len(sharedPackages) > 0 {
 		os.RemoveAll(filepath.Dir(sharedPackages[0].File))
