@@ -23,6 +23,7 @@ type Pipeline struct {
 	Out    io.Writer // one line per artefact, then the summary
 	Now    time.Time // the time at which a key must be usable and from which the repository is valid; zero is the clock
 
+	Official   bool                              // a key must be given: do not sign with a throwaway one
 	NoMachines bool                              // do not try binaries of other architectures in virtual machines
 	NoApt      bool                              // do not let this machine's apt prove the result
 	Judge      func(arch string) (string, error) // gives the conformance command; nil builds Config.Judge

@@ -98,7 +98,7 @@ func ferry() Config {
 		Name: "Ferry", Commands: []Command{{Name: "ferry", Package: "./cmd/ferry", VersionVar: "main.version", CommitVar: "main.commit"}},
 		Archs: []string{runtime.GOARCH}, Runtime: "ferry", RepoName: "ferry",
 		Origin: "Ferry", Label: "Ferry", Suite: "stable", Codename: "stable", Component: "main",
-		Description: "Ferries", URL: "https://example.org/apt", ValidDays: 30, KeyEnv: "FERRY_SIGNING_",
+		Description: "Ferries", URL: "https://example.org/apt", Site: "site", ValidDays: 30, KeyEnv: "FERRY_SIGNING_",
 	}
 }
 
