@@ -18,6 +18,10 @@ import (
 	// The nine stages alone, as release:version … release:verify.
 	//mage:import release
 	_ "github.com/berth-oci/berth/magefiles/stages"
+
+	// What brings a release to its users, as site:fetch, site:push, site:attach.
+	//mage:import site
+	_ "github.com/berth-oci/berth/magefiles/site"
 )
 
 // Test runs every check and test of the tree and ends with how many passed, failed and were skipped for which reason.
@@ -31,9 +35,11 @@ func Lint(ctx context.Context) error {
 }
 
 // Release takes the repository from source to a signed apt repository that apt installs from. With -n it prints what it
-// would do and changes nothing; -dist names another folder than dist for the results, -url where they will be served.
-func Release(ctx context.Context, n *bool, dist, url *string) error {
+// would do and changes nothing; -dist names another folder than dist for the results, -url where they will be served;
+// -official refuses to sign with a throwaway key.
+func Release(ctx context.Context, n *bool, dist, url *string, official *bool) error {
 	p := release.FromFlags(os.Stdout, dist, url)
+	p.Official = official != nil && *official
 	if n != nil && *n {
 		return p.Plan(ctx, "")
 	}

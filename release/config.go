@@ -23,6 +23,7 @@ type Config struct {
 	Homepage string
 
 	URL       string // where the repository will be served
+	Site      string // branch of origin from which it will be served
 	ValidDays int    // how long a published Release file stays valid
 
 	KeyEnv string // prefix of the environment variables that name the signing key, ending in _
@@ -58,6 +59,7 @@ func Default() Config {
 		Homepage:    "https://github.com/berth-oci/berth",
 
 		URL:       "https://berth-oci.github.io/berth",
+		Site:      "gh-pages",
 		ValidDays: 30,
 
 		KeyEnv: "BERTH_SIGNING_",

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/berth-oci/berth/aptrepo"
 )
 
 // Pipeline is one project's way from source to a live repository: what is released, where results go and who is told.
@@ -21,9 +23,12 @@ type Pipeline struct {
 	Out    io.Writer // one line per artefact, then the summary
 	Now    time.Time // the time at which a key must be usable and from which the repository is valid; zero is the clock
 
+	Official   bool                              // a key must be given: do not sign with a throwaway one
 	NoMachines bool                              // do not try binaries of other architectures in virtual machines
 	NoApt      bool                              // do not let this machine's apt prove the result
 	Judge      func(arch string) (string, error) // gives the conformance command; nil builds Config.Judge
+
+	into func(dir string) aptrepo.Destination // gives what is published into; nil is the directory itself
 }
 
 // The values between the stages. Each holds the one before, so that a stage can reach whatever has become true by then.

@@ -86,17 +86,28 @@ func newProject(t *testing.T) *project {
 	p.git("commit", "-q", "-m", "ferry: launch")
 	p.Pipeline = Pipeline{
 		Repo: p.dir, Out: &p.out, NoMachines: true, NoApt: true, Judge: judging(t, passing),
-		Config: Config{
-			Name: "Ferry", Commands: []Command{{Name: "ferry", Package: "./cmd/ferry", VersionVar: "main.version", CommitVar: "main.commit"}},
-			Archs: []string{runtime.GOARCH}, Runtime: "ferry", RepoName: "ferry",
-			Origin: "Ferry", Label: "Ferry", Suite: "stable", Codename: "stable", Component: "main",
-			Description: "Ferries", URL: "https://example.org/apt", ValidDays: 30, KeyEnv: "FERRY_SIGNING_",
-		},
+		Config: ferry(),
 	}
-	for _, suffix := range []string{"KEY", "KEY_FILE", "KEY_GPG", "PASSPHRASE", "PASSPHRASE_FILE"} {
-		t.Setenv("FERRY_SIGNING_"+suffix, "")
-	}
+	p.forgetKeys()
 	return p
+}
+
+// ferry is the small project's configuration.
+func ferry() Config {
+	return Config{
+		Name: "Ferry", Commands: []Command{{Name: "ferry", Package: "./cmd/ferry", VersionVar: "main.version", CommitVar: "main.commit"}},
+		Archs: []string{runtime.GOARCH}, Runtime: "ferry", RepoName: "ferry",
+		Origin: "Ferry", Label: "Ferry", Suite: "stable", Codename: "stable", Component: "main",
+		Description: "Ferries", URL: "https://example.org/apt", Site: "site", ValidDays: 30, KeyEnv: "FERRY_SIGNING_",
+	}
+}
+
+// forgetKeys hides the keys of whoever runs the tests.
+func (p *project) forgetKeys() {
+	p.t.Helper()
+	for _, suffix := range []string{"KEY", "KEY_FILE", "KEY_GPG", "PASSPHRASE", "PASSPHRASE_FILE"} {
+		p.t.Setenv(p.Config.KeyEnv+suffix, "")
+	}
 }
 
 // judging is a conformance suite that always gives this report, and finds no leak.
@@ -117,7 +128,7 @@ func leaking(t *testing.T, report, leaks string) func(string) (string, error) {
 // useKey makes a key that is older than every commit, and has the project sign with it.
 func (p *project) useKey() {
 	p.t.Helper()
-	p.t.Setenv("FERRY_SIGNING_KEY_FILE", newKeyFile(p.t, p.now.Add(-24*time.Hour), 0, ""))
+	p.t.Setenv(p.Config.KeyEnv+"KEY_FILE", newKeyFile(p.t, p.now.Add(-24*time.Hour), 0, ""))
 }
 
 func newKeyFile(t *testing.T, born time.Time, life time.Duration, passphrase string) string {
@@ -372,7 +383,7 @@ func TestUpgradeGoesFromTheOlderReleaseToTheNewer(t *testing.T) {
 
 func (p *project) key() signing.Signer {
 	p.t.Helper()
-	s, err := signing.Load(signing.Source{File: os.Getenv("FERRY_SIGNING_KEY_FILE")}, time.Now())
+	s, err := signing.Load(signing.Source{File: os.Getenv(p.Config.KeyEnv + "KEY_FILE")}, time.Now())
 	must(p.t, err)
 	return s
 }

@@ -28,11 +28,19 @@ func (r *work) publish(ctx context.Context, t Tree) (Published, error) {
 			r.tell.relabel("publish", filepath.Base(e.Path))
 		}
 	}
-	if err := aptrepo.Publish(aptrepo.Directory(r.aptFolder()), t.Repository, tell); err != nil {
+	if err := aptrepo.Publish(r.destination(r.aptFolder()), t.Repository, tell); err != nil {
 		return Published{}, fmt.Errorf("%w%s", err, remedy(err))
 	}
 	r.tell.artefact("publish", fmt.Sprintf("%d files new, %d as they were", shown, kept), size)
 	return r.alreadyPublished(t), nil
+}
+
+// destination is where the repository is published to: the folder, which a test may wrap to stop at every step.
+func (r *work) destination(dir string) aptrepo.Destination {
+	if r.into != nil {
+		return r.into(dir)
+	}
+	return aptrepo.Directory(dir)
 }
 
 // alreadyPublished is for the stage verify alone: it reads what is there, and the proof is its business.

@@ -37,6 +37,9 @@ func (r *work) loadKey(v Version) error {
 	if err != nil {
 		return err
 	}
+	if !given && r.Official {
+		return fmt.Errorf("cannot sign an official release: no signing key was given\nhint: set %[1]sKEY (the key's text), %[1]sKEY_FILE or %[1]sKEY_GPG (a fingerprint)", r.Config.KeyEnv)
+	}
 	if !given {
 		return r.throwaway(v)
 	}
