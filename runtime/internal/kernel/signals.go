@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -36,8 +37,11 @@ const (
 	saRestart  = 0x10000000
 )
 
-// signalPipe is where the handler writes to.
-var signalPipe int32 = -1
+// signalPipe is where the handler writes to, and signalHandlers how many of it are at work, each on a thread of its own.
+var (
+	signalPipe     int32 = -1
+	signalHandlers int32
+)
 
 func signalHandlerAddress() uintptr
 
@@ -50,7 +54,7 @@ func CatchSignals(list ...syscall.Signal) (*Signals, error) {
 	if err := unix.Pipe2(s.pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return nil, fmt.Errorf("cannot make a pipe for signals: %w", err)
 	}
-	signalPipe = int32(s.pipe[1])
+	atomic.StoreInt32(&signalPipe, int32(s.pipe[1]))
 	action := sigaction{handler: signalHandlerAddress(), flags: saOnstack | saRestart, mask: ^uint64(0)}
 	if runtime.GOARCH == "amd64" {
 		action.flags |= saRestorer
@@ -96,7 +100,10 @@ func (s *Signals) Close() {
 	for i, sig := range s.list {
 		_ = rtSigaction(sig, &s.old[i], nil) // as it was read: the kernel has nothing to refuse
 	}
-	signalPipe = -1
+	atomic.StoreInt32(&signalPipe, -1)
+	for atomic.LoadInt32(&signalHandlers) != 0 { // one that counts itself from now on finds no pipe
+		syscall.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+	}
 	unix.Close(s.pipe[0])
 	unix.Close(s.pipe[1])
 }

@@ -1,8 +1,11 @@
 #include "textflag.h"
 
-// The handler of CatchSignals: write(signalPipe, &signal, 1). The kernel calls it with the signal's number in DI, on the thread's
+// The handler of CatchSignals: write(signalPipe, &signal, 1), counted in signalHandlers from before it looks which pipe that is, so that
+// the pipe is not closed, and its number another file's, under its hands. The kernel calls it with the signal's number in DI, on the thread's
 // signal stack, and puts back every register afterwards. It uses nothing of Go's.
 TEXT signalHandler<>(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
+	LOCK
+	INCL	·signalHandlers(SB)
 	PUSHQ	DI
 	MOVL	·signalPipe(SB), DI
 	MOVQ	SP, SI
@@ -10,6 +13,8 @@ TEXT signalHandler<>(SB), NOSPLIT|NOFRAME|TOPFRAME, $0
 	MOVL	$1, AX  // write
 	SYSCALL
 	POPQ	DI
+	LOCK
+	DECL	·signalHandlers(SB)
 	RET             // to the restorer, whose address the kernel has put here
 
 TEXT signalRestorer<>(SB), NOSPLIT|NOFRAME|TOPFRAME, $0

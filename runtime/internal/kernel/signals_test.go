@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -142,6 +143,59 @@ func TestCaughtSignalsAreNotInherited(t *testing.T) {
 	}
 	if fds, _ = os.ReadDir("/proc/self/fd"); len(fds) != before {
 		t.Errorf("%d descriptors, before %d", len(fds), before)
+	}
+}
+
+// Signals that come while the catching ends go to the pipe or have their usual effect, and never into a file that got the pipe's number.
+func TestNoSignalIsWrittenIntoAnotherFile(t *testing.T) {
+	signal.Ignore(syscall.SIGUSR2)
+	defer signal.Reset(syscall.SIGUSR2)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				syscall.Kill(os.Getpid(), syscall.SIGUSR2)
+			}
+		}
+	}()
+	name := filepath.Join(t.TempDir(), "file")
+	caught, rounds := 0, 400
+	if testing.Short() {
+		rounds = 40
+	}
+	for range rounds {
+		s, err := CatchSignals(syscall.SIGUSR2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ready, err := poll(s.FD(), 10000); err != nil || !ready {
+			t.Fatalf("no signal was caught: %v", err)
+		}
+		for s.Next() != 0 {
+			caught++
+		}
+		s.Close()
+		var files [2]*os.File // the numbers of the pipe
+		for i := range files {
+			if files[i], err = os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, f := range files {
+			f.Close()
+		}
+	}
+	close(stop)
+	<-stopped
+	if b, err := os.ReadFile(name); err != nil || len(b) != 0 {
+		t.Errorf("the file holds %q (%v)", b, err)
+	}
+	if caught < rounds || signalHandlers != 0 {
+		t.Errorf("caught %d signals in %d rounds, %d handlers are at work", caught, rounds, signalHandlers)
 	}
 }
 
