@@ -171,12 +171,17 @@ func TestIntelRdtSharesChange(t *testing.T) {
 		}
 		before := treeHash(t, root)
 		for _, line := range []string{"L3", "L3:0", "L3:0=xyz", "MB:0=7f", "L3:0=f\nMB:0=1"} {
-			if err := s.runtime.Update(id, []byte("{}"), line); err == nil || !strings.Contains(err.Error(), "line of schemata") {
+			if err := s.runtime.Update(id, []byte(`{"pids":{"limit":7}}`), line); err == nil || !strings.Contains(err.Error(), "line of schemata") {
 				t.Errorf("%q: %v", line, err)
 			}
 		}
 		if treeHash(t, root) != before {
 			t.Error("what was refused has changed the filesystem")
+		}
+		g, _, err := s.runtime.group(id)
+		s.must(err)
+		if pids, ok := g.Dir("pids"); !ok || s.content(filepath.Join(pids.Path, "pids.max")) != "max\n" {
+			t.Error("what was refused has changed the limit of processes")
 		}
 		plain, _ := s.bundle(nil, "sleep")
 		if err := s.runtime.Update(s.started(plain), []byte("{}"), "L3:0=3"); err == nil || !strings.Contains(err.Error(), "linux.intelRdt") {

@@ -91,6 +91,9 @@ func (r *Runtime) Update(id string, resources []byte, schemata ...string) error 
 	if len(schemata) > 0 && s.IntelRdt == "" {
 		return fmt.Errorf("cannot change shares of caches and memory bandwidth: container %q has no class of service; its config has no linux.intelRdt", id)
 	}
+	if err := resctrl.Check(schemata); err != nil { // before anything changes
+		return err
+	}
 	h, err := cgroup.Probe()
 	if err != nil {
 		return err
@@ -102,5 +105,5 @@ func (r *Runtime) Update(id string, resources []byte, schemata ...string) error 
 	if err != nil || len(schemata) == 0 {
 		return err
 	}
-	return resctrl.Share(r.machine().Resctrl, s.IntelRdt, schemata...)
+	return resctrl.Share(r.machine().Resctrl, s.IntelRdt, schemata)
 }

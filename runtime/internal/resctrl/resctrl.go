@@ -181,9 +181,8 @@ func classOf(place string) string {
 	return place
 }
 
-// Share gives the class of a place other shares: lines of schemata, of which those that are not named stay as they are. Whatever else is in
-// the class has them too. root is the filesystem's mount point.
-func Share(root, place string, schemata ...string) error {
+// Check refuses what is no line of schemata.
+func Check(schemata []string) error {
 	for _, line := range schemata {
 		if strings.ContainsAny(line, "\n\x00") {
 			return fmt.Errorf("%q is more than one line of schemata", line)
@@ -192,7 +191,16 @@ func Share(root, place string, schemata ...string) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// Share gives the class of a place other shares: lines of schemata that [Check] accepts; resources that they do not name keep theirs. Whatever
+// else is in the class has them too. root is the filesystem's mount point, empty where there is none.
+func Share(root, place string, schemata []string) error {
 	class := classOf(place)
+	if root == "" {
+		return fmt.Errorf("cannot change the shares of class %q: no resctrl filesystem is mounted", class)
+	}
 	if err := write(root, class, schemata); err != nil {
 		return fmt.Errorf("cannot change the shares of class %q: %w", class, err)
 	}
